@@ -1,0 +1,1 @@
+"""Errors, registry, config, artefacts, seeding: no domain words."""

@@ -1,0 +1,1 @@
+"""Cards, state and transports of physical devices. Knows no runtime."""

@@ -1,0 +1,1 @@
+"""How to reach a device: run a command, push and pull a file."""

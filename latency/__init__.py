@@ -1,0 +1,1 @@
+"""Operators, runtimes, measuring, tables and latency models."""

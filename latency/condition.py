@@ -1,0 +1,118 @@
+"""Everything but the operator that decides a latency."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from ..core.config import Settings, parse
+from ..devices.device import Device
+from .runtimes import runtimes
+
+Option = tuple[str, str | int | float | bool]
+
+
+class Precision(StrEnum):
+    """Number format of weights and activations; int8 is full-integer, per-channel weights."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
+
+
+class Method(StrEnum):
+    """How an operator was isolated for timing.
+
+    `BLOCK` times the operator alone as a model. `IN_SITU` times it between two cheap neighbours
+    and subtracts the neighbours, so that the layout changes and call overhead that an isolated
+    operator pays, and a network does not, drop out.
+    """
+
+    BLOCK = "block"
+    IN_SITU = "in_situ"
+
+
+class Interval(StrEnum):
+    """Between which two moments the clock runs."""
+
+    HOST_TO_HOST = "host_to_host"
+
+
+class _RuntimeSection(Settings):
+    name: str
+    precision: Precision = Precision.FP32
+    batch: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1)
+    method: Method = Method.BLOCK
+    options: dict[str, str | int | float | bool] = {}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The other half of a latency's key; two conditions never share a table.
+
+    Attributes:
+        device: The id of the device's card.
+        runtime: A name of the runtime registry, and `runtime_version` what was installed.
+        options: The runtime's options (graph level, spinning, delegate), sorted by name.
+        cache: State of the caches before a run; `"hot"` means the previous run was the same.
+    """
+
+    device: str
+    runtime: str
+    runtime_version: str
+    precision: Precision
+    batch: int
+    threads: int
+    method: Method
+    options: tuple[Option, ...]
+    cache: str = "hot"
+    interval: Interval = Interval.HOST_TO_HOST
+    launch: str = "process"
+
+    @classmethod
+    def of(cls, device: Device) -> Condition:
+        """The condition that the runtime section of the card of `device` asks for, here and now.
+
+        Raises:
+            ConfigError: The section has unknown keys or values, or names an unknown runtime.
+            UnavailableError: The runtime is not installed.
+        """
+        section = parse(_RuntimeSection, dict(device.runtime), f"runtime of device {device.id}")
+        runtime = runtimes[section.name]()
+        options = runtime.options(section.options)
+        return cls(
+            device=device.id,
+            runtime=section.name,
+            runtime_version=runtime.version(),
+            precision=section.precision,
+            batch=section.batch,
+            threads=section.threads,
+            method=section.method,
+            options=tuple(sorted(options.items())),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return {**asdict(self), "options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Condition:
+        """The condition that `to_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "precision": Precision(data["precision"]),
+                "method": Method(data["method"]),
+                "interval": Interval(data["interval"]),
+                "options": tuple(sorted(data["options"].items())),
+            }
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.device} ({self.runtime} {self.runtime_version}, {self.precision}, "
+            f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}, {self.method})"
+        )

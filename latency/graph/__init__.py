@@ -1,0 +1,1 @@
+"""The small backend-neutral program that operators lower to, and its ONNX and TFLite writers."""

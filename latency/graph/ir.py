@@ -1,0 +1,250 @@
+"""Primitive nodes with their weights: what an operator executes once BN is folded.
+
+Shapes carry the batch axis first and channels second (`NCHW` or `NC`); each writer lays them out as
+its runtime wants them. Weights are float32: convolutions `OIHW`, linear layers `OI`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Shape = tuple[int, ...]
+
+
+class Activation(StrEnum):
+    """An elementwise function, alone or fused behind a convolution, a linear layer or a sum."""
+
+    NONE = "none"
+    RELU = "relu"
+    RELU6 = "relu6"
+    HSWISH = "hswish"
+    HSIGMOID = "hsigmoid"
+
+
+class Pooling(StrEnum):
+    """What a pooling window returns; averages count the padding, as torch does by default."""
+
+    MAX = "max"
+    AVERAGE = "avg"
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph: its unique name and its shape with the batch axis."""
+
+    name: str
+    shape: Shape
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One primitive: reads `inputs`, writes `output`. Final kinds below; no other subclass."""
+
+    inputs: tuple[Value, ...]
+    output: Value
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        return ()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds, for the whole batch; only convolutions and linear layers have any."""
+        return 0
+
+    @property
+    def traffic_elements(self) -> int:
+        """Elements read and written once each: inputs, weights, output."""
+        tensors = sum(value.elements for value in (*self.inputs, self.output))
+        return tensors + sum(w.size for w in self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Node):
+    """Convolution with symmetric zero padding, groups, bias and a fused activation."""
+
+    weight: Array
+    bias: Array
+    stride: int
+    padding: int
+    groups: int
+    activation: Activation
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        return (self.weight, self.bias)
+
+    @property
+    def macs(self) -> int:
+        return self.output.elements * prod(self.weight.shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(Node):
+    """Matrix product with bias on `(N, C)` and a fused activation."""
+
+    weight: Array
+    bias: Array
+    activation: Activation
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        return (self.weight, self.bias)
+
+    @property
+    def macs(self) -> int:
+        return self.output.elements * self.weight.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Node):
+    """Window pooling with symmetric padding."""
+
+    pooling: Pooling
+    kernel: int
+    stride: int
+    padding: int
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalAveragePool(Node):
+    """Mean over height and width; `(N, C, 1, 1)` with `keep_dims`, else `(N, C)`."""
+
+    keep_dims: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Node):
+    """Sum of two tensors of one shape with a fused activation."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True, eq=False)
+class Mul(Node):
+    """Product of `(N, C, H, W)` with a channel gate `(N, C, 1, 1)`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Node):
+    """Concatenation along the channels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Activate(Node):
+    """An activation on its own."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True, eq=False)
+class Identity(Node):
+    """A copy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A straight-line program: nodes in execution order."""
+
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    output: Value
+
+    def values(self) -> Iterator[Value]:
+        """Every tensor, inputs first, each once."""
+        yield from self.inputs
+        for node in self.nodes:
+            yield node.output
+
+    @property
+    def macs(self) -> int:
+        return sum(node.macs for node in self.nodes)
+
+    @property
+    def traffic_elements(self) -> int:
+        return sum(node.traffic_elements for node in self.nodes)
+
+
+@dataclass
+class GraphBuilder:
+    """Adds nodes one after another and works out their output shapes."""
+
+    inputs: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+
+    def _value(self, shape: Shape, prefix: str = "t") -> Value:
+        return Value(f"{prefix}{len(self.inputs) + len(self.nodes)}", shape)
+
+    def input(self, shape: Shape) -> Value:
+        value = self._value(shape, "in")
+        self.inputs.append(value)
+        return value
+
+    def _add(self, node: Node) -> Value:
+        self.nodes.append(node)
+        return node.output
+
+    def conv(
+        self,
+        x: Value,
+        weight: Array,
+        bias: Array,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        activation: Activation = Activation.NONE,
+    ) -> Value:
+        n, _, h, w = x.shape
+        out = tuple((s + 2 * padding - weight.shape[2]) // stride + 1 for s in (h, w))
+        y = self._value((n, weight.shape[0], *out))
+        return self._add(Conv((x,), y, weight, bias, stride, padding, groups, activation))
+
+    def linear(
+        self, x: Value, weight: Array, bias: Array, activation: Activation = Activation.NONE
+    ) -> Value:
+        y = self._value((x.shape[0], weight.shape[0]))
+        return self._add(Linear((x,), y, weight, bias, activation))
+
+    def pool(self, x: Value, pooling: Pooling, kernel: int, stride: int, padding: int) -> Value:
+        n, c, h, w = x.shape
+        out = tuple((s + 2 * padding - kernel) // stride + 1 for s in (h, w))
+        return self._add(
+            Pool((x,), self._value((n, c, *out)), pooling, kernel, stride, padding)
+        )
+
+    def global_average_pool(self, x: Value, *, keep_dims: bool) -> Value:
+        n, c = x.shape[:2]
+        y = self._value((n, c, 1, 1) if keep_dims else (n, c))
+        return self._add(GlobalAveragePool((x,), y, keep_dims))
+
+    def add(self, a: Value, b: Value, activation: Activation = Activation.NONE) -> Value:
+        return self._add(Add((a, b), self._value(a.shape), activation))
+
+    def mul(self, x: Value, gate: Value) -> Value:
+        return self._add(Mul((x, gate), self._value(x.shape)))
+
+    def concat(self, xs: tuple[Value, ...]) -> Value:
+        n, _, *spatial = xs[0].shape
+        y = self._value((n, sum(x.shape[1] for x in xs), *spatial))
+        return self._add(Concat(xs, y))
+
+    def activate(self, x: Value, activation: Activation) -> Value:
+        return self._add(Activate((x,), self._value(x.shape), activation))
+
+    def identity(self, x: Value) -> Value:
+        return self._add(Identity((x,), self._value(x.shape)))
+
+    def finish(self, output: Value) -> Graph:
+        return Graph(tuple(self.inputs), tuple(self.nodes), output)

@@ -1,0 +1,1 @@
+"""Spaces, architectures, the supernet, E[LAT], bounds and strategies."""

@@ -1,0 +1,270 @@
+"""What a search found, what was measured of it later, and what training it gave.
+
+Three records, each a JSON file of the run folder, each written by one verb: `result.json` by
+`elat search`, `certificate.json` by `elat verify`, `training.json` by `elat train`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..core.artefact import read_json, write_json
+from ..core.errors import ArtefactError
+from .architecture import Architecture
+
+RESULT = "result.json"
+CERTIFICATE = "certificate.json"
+TRAINING = "training.json"
+HISTORY = "history.jsonl"
+
+R = TypeVar("R", "SearchResult", "Certificate", "TrainingRecord")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One bound of a search: `name` is a device id, or `macs`; `limit` is in ms, or in MACs."""
+
+    name: str
+    limit: float
+    fastest: float
+    slowest: float
+
+    @property
+    def unit(self) -> str:
+        return "MACs" if self.name == "macs" else "ms"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A derived architecture within every bound by the model, with the score that ranked it.
+
+    Attributes:
+        predicted: Predicted cost for each limit of the search, in the limit's unit.
+        accuracy: Validation accuracy in [0, 1] with supernet weights and recalibrated batch norm.
+    """
+
+    architecture: Architecture
+    score: float
+    predicted: tuple[float, ...]
+    accuracy: float | None
+    macs: int
+    params: int
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The outcome of one search: ranked candidates, the best first; nothing measured.
+
+    Attributes:
+        space: The space's own description, enough to build it again.
+        origin: Where the latencies come from: `measured`, `imported` or `simulated`.
+        model: Name and hash of the latency model, or of what was counted.
+    """
+
+    space: dict[str, Any]
+    strategy: str
+    seed: int
+    steps: int
+    limits: tuple[Limit, ...]
+    origin: str
+    model: dict[str, str]
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def best(self) -> Candidate:
+        return self.candidates[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> SearchResult:
+        """The result that `to_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "limits": tuple(Limit(**limit) for limit in data["limits"]),
+                "candidates": tuple(_candidate(c) for c in data["candidates"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class MeasuredLatency:
+    """A whole network measured on one device; the interval is of the latency, at `level`."""
+
+    device: str
+    condition: dict[str, Any]
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    level: float
+    launches: int
+    flags: tuple[str, ...]
+    origin: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Proof, or refutation, of a bound on the device, for the architecture that was verified.
+
+    Attributes:
+        bound_ms: The bound on `device`; None where the search was bounded by something else.
+        predicted_ms: What the latency model said of `architecture`.
+        measured: On the searched device first, then on the others.
+        tried: Candidates measured before one held, as (architecture, measured latency).
+        is_met: Whether the upper confidence limit on `device` is within `bound_ms`.
+    """
+
+    architecture: Architecture
+    device: str | None
+    bound_ms: float | None
+    predicted_ms: dict[str, float]
+    measured: tuple[MeasuredLatency, ...]
+    tried: tuple[tuple[Architecture, MeasuredLatency], ...]
+    is_met: bool | None
+    macs: int
+    params: int
+    files: dict[str, str]
+
+    def on(self, device: str) -> MeasuredLatency | None:
+        """What was measured on `device`, if it was."""
+        return next((m for m in self.measured if m.device == device), None)
+
+    @property
+    def used_share(self) -> float | None:
+        """Measured latency over the bound: 1 uses it up, more breaks it."""
+        found = self.on(self.device) if self.device else None
+        return None if found is None or self.bound_ms is None else found.latency_ms / self.bound_ms
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Certificate:
+        """The certificate that `to_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "architecture": Architecture.from_json(data["architecture"]),
+                "measured": tuple(_measured(m) for m in data["measured"]),
+                "tried": tuple(
+                    (Architecture.from_json(a), _measured(m)) for a, m in data["tried"]
+                ),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One network trained from scratch; accuracies in [0, 1], the test set touched once."""
+
+    architecture: Architecture
+    macs: int
+    params: int
+    epochs: int
+    seeds: tuple[int, ...]
+    validation_accuracy: tuple[float, ...]
+    test_accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """The verified network and a network of equal MACs of the same space, trained alike."""
+
+    data: str
+    network: Trained
+    macs_matched: Trained | None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
+        """The record that `to_json` wrote."""
+        matched = data["macs_matched"]
+        return cls(
+            data["data"], _trained(data["network"]), None if matched is None else _trained(matched)
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as read: the search, and what later verbs added."""
+
+    folder: Path
+    result: SearchResult
+    certificate: Certificate | None
+    training: TrainingRecord | None
+
+
+def read_run(folder: Path) -> Run:
+    """Everything the verbs wrote into the run folder `folder`.
+
+    Raises:
+        ArtefactError: The folder holds no finished search, or a file in it is cut short.
+    """
+    if not (folder / RESULT).exists():
+        raise ArtefactError(
+            f"{folder} holds no finished search; finish it with: elat search ... --out {folder}"
+        )
+    return Run(
+        folder,
+        _record(folder / RESULT, SearchResult),
+        _record(folder / CERTIFICATE, Certificate) if (folder / CERTIFICATE).exists() else None,
+        _record(folder / TRAINING, TrainingRecord) if (folder / TRAINING).exists() else None,
+    )
+
+
+def write_record(folder: Path, record: SearchResult | Certificate | TrainingRecord) -> Path:
+    """Write `record` under its name in the run folder, whole or not at all."""
+    names = {SearchResult: RESULT, Certificate: CERTIFICATE, TrainingRecord: TRAINING}
+    path = folder / names[type(record)]
+    write_json(path, record.to_json())
+    return path
+
+
+def _record(path: Path, kind: type[R]) -> R:
+    data = read_json(path)
+    try:
+        return kind.from_json(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{path} is no {kind.__name__}: {error}.") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _candidate(data: dict[str, Any]) -> Candidate:
+    return Candidate(
+        **{
+            **data,
+            "architecture": Architecture.from_json(data["architecture"]),
+            "predicted": tuple(data["predicted"]),
+        }
+    )
+
+
+def _measured(data: dict[str, Any]) -> MeasuredLatency:
+    return MeasuredLatency(**{**data, "flags": tuple(data["flags"])})
+
+
+def _trained(data: dict[str, Any]) -> Trained:
+    tuples = ("seeds", "validation_accuracy", "test_accuracy")
+    return Trained(
+        **{
+            **data,
+            **{name: tuple(data[name]) for name in tuples},
+            "architecture": Architecture.from_json(data["architecture"]),
+        }
+    )
