@@ -40,13 +40,24 @@ class Interval(StrEnum):
     HOST_TO_HOST = "host_to_host"
 
 
-class _RuntimeSection(Settings):
+class RuntimeSection(Settings):
+    """The runtime section of a device card."""
+
     name: str
     precision: Precision = Precision.FP32
     batch: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)
     method: Method = Method.BLOCK
     options: dict[str, str | int | float | bool] = {}
+
+
+def runtime_section(device: Device) -> RuntimeSection:
+    """The runtime section of the card of `device`.
+
+    Raises:
+        ConfigError: It has unknown keys or values out of range.
+    """
+    return parse(RuntimeSection, dict(device.runtime), f"runtime of device {device.id}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class Condition:
             ConfigError: The section has unknown keys or values, or names an unknown runtime.
             UnavailableError: The runtime is not installed.
         """
-        section = parse(_RuntimeSection, dict(device.runtime), f"runtime of device {device.id}")
+        section = runtime_section(device)
         runtime = runtimes[section.name]()
         options = runtime.options(section.options)
         return cls(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from .sample import Sample
+from .sample import Clock, Sample
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Launch:
         warmup_calls: Runs before the first sample.
         is_warm: Whether two successive warm-up windows agreed before the cap.
         output_error: Largest absolute difference of the runtime's output from torch's.
+        sentinel: One per sample: a fixed reference case timed right before and after it (see
+            `timing.py`), by which the machine's momentary speed is divided out; or none at all.
     """
 
     worker: str
@@ -34,6 +36,7 @@ class Launch:
     is_warm: bool
     output_error: float
     samples: tuple[Sample, ...]
+    sentinel: tuple[Sample, ...] = ()
 
     @property
     def clean(self) -> tuple[Sample, ...]:
@@ -50,12 +53,46 @@ class Launch:
         """Median wall time of one run over the clean samples, or over all where none is clean."""
         return statistics.median(s.wall_ms for s in self.clean or self.samples)
 
+    def run_ms(self, clock: Clock) -> float:
+        """Median time of one run by `clock`, in milliseconds."""
+        return self.cpu_ms if clock is Clock.CPU else self.wall_ms
+
+    def relative(self, clock: Clock) -> float | None:
+        """Median over the samples of a run's time over the sentinel's beside it; None without.
+
+        By wall time only clean samples between clean sentinels count, if there are any.
+        """
+        pairs = list(zip(self.samples, self.sentinel, strict=False))
+        if clock is Clock.WALL:
+            clean = [(s, r) for s, r in pairs if not (s + r).involuntary_switches]
+            pairs = clean or pairs
+        if not pairs:
+            return None
+        return statistics.median(s.run_ms(clock) / r.run_ms(clock) for s, r in pairs)
+
+    def sentinel_ms(self, clock: Clock) -> float | None:
+        """Median time of one run of the sentinel by `clock`, in milliseconds; None without."""
+        if not self.sentinel:
+            return None
+        return statistics.median(s.run_ms(clock) for s in self.sentinel)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back; samples as rows."""
-        rows = [[s.loops, s.wall_ns, s.cpu_ns, s.involuntary_switches] for s in self.samples]
-        return {**asdict(self), "samples": rows}
+        return {
+            **asdict(self),
+            "samples": [_row(sample) for sample in self.samples],
+            "sentinel": [_row(sample) for sample in self.sentinel],
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Launch:
         """The launch that `to_json` wrote."""
-        return cls(**{**data, "samples": tuple(Sample(*row) for row in data["samples"])})
+        samples = {name: tuple(Sample(*row) for row in data[name]) for name in _SAMPLED}
+        return cls(**{**data, **samples})
+
+
+_SAMPLED = ("samples", "sentinel")
+
+
+def _row(sample: Sample) -> list[int]:
+    return [sample.loops, sample.wall_ns, sample.cpu_ns, sample.involuntary_switches]

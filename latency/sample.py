@@ -6,8 +6,21 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 NS_PER_MS = 1e6
+
+
+class Clock(StrEnum):
+    """Which clock decides: thread CPU time withstands a busy machine, but sees one thread only."""
+
+    CPU = "cpu"
+    WALL = "wall"
+
+    @classmethod
+    def of(cls, threads: int) -> Clock:
+        """Thread CPU time where all work is done by the calling thread, else wall time."""
+        return cls.CPU if threads == 1 else cls.WALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,23 @@ class Sample:
     def cpu_ms(self) -> float:
         """Thread CPU time of one run, in milliseconds."""
         return self.cpu_ns / self.loops / NS_PER_MS
+
+    def run_ms(self, clock: Clock) -> float:
+        """Time of one run by `clock`, in milliseconds."""
+        return self.cpu_ms if clock is Clock.CPU else self.wall_ms
+
+    def total_ms(self, clock: Clock) -> float:
+        """Time of all loops together by `clock`, in milliseconds."""
+        return (self.cpu_ns if clock is Clock.CPU else self.wall_ns) / NS_PER_MS
+
+    def __add__(self, other: Sample) -> Sample:
+        """Both stretches taken as one."""
+        return Sample(
+            self.loops + other.loops,
+            self.wall_ns + other.wall_ns,
+            self.cpu_ns + other.cpu_ns,
+            self.involuntary_switches + other.involuntary_switches,
+        )
 
 
 def timed(run: Callable[[], object], loops: int) -> Sample:

@@ -1,7 +1,7 @@
 """Primitive nodes with their weights: what an operator executes once BN is folded.
 
-Shapes carry the batch axis first and channels second (`NCHW` or `NC`); each writer lays them out as
-its runtime wants them. Weights are float32: convolutions `OIHW`, linear layers `OI`.
+Shapes carry the batch axis first and channels second (`NCHW` or `NC`); each writer lays them out
+as its runtime wants them. Weights are float32: convolutions `OIHW`, linear layers `OI`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ Shape = tuple[int, ...]
 
 
 class Activation(StrEnum):
-    """An elementwise function, alone or fused behind a convolution, a linear layer or a sum."""
+    """An elementwise function, alone or, if `FUSIBLE`, part of the operation before it."""
 
     NONE = "none"
     RELU = "relu"
     RELU6 = "relu6"
     HSWISH = "hswish"
     HSIGMOID = "hsigmoid"
+
+
+FUSIBLE = frozenset({Activation.NONE, Activation.RELU, Activation.RELU6})
+"""What runs inside the operation before it; the builder gives the others a node of their own."""
 
 
 class Pooling(StrEnum):
@@ -104,7 +108,7 @@ class Linear(Node):
 
     @property
     def macs(self) -> int:
-        return self.output.elements * self.weight.shape[1]
+        return self.output.elements * int(self.weight.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +190,9 @@ class GraphBuilder:
     def _value(self, shape: Shape, prefix: str = "t") -> Value:
         return Value(f"{prefix}{len(self.inputs) + len(self.nodes)}", shape)
 
+    def _unfused(self, y: Value, activation: Activation) -> Value:
+        return y if activation in FUSIBLE else self.activate(y, activation)
+
     def input(self, shape: Shape) -> Value:
         value = self._value(shape, "in")
         self.inputs.append(value)
@@ -209,20 +216,22 @@ class GraphBuilder:
         n, _, h, w = x.shape
         out = tuple((s + 2 * padding - weight.shape[2]) // stride + 1 for s in (h, w))
         y = self._value((n, weight.shape[0], *out))
-        return self._add(Conv((x,), y, weight, bias, stride, padding, groups, activation))
+        fused = activation if activation in FUSIBLE else Activation.NONE
+        self._add(Conv((x,), y, weight, bias, stride, padding, groups, fused))
+        return self._unfused(y, activation)
 
     def linear(
         self, x: Value, weight: Array, bias: Array, activation: Activation = Activation.NONE
     ) -> Value:
         y = self._value((x.shape[0], weight.shape[0]))
-        return self._add(Linear((x,), y, weight, bias, activation))
+        fused = activation if activation in FUSIBLE else Activation.NONE
+        self._add(Linear((x,), y, weight, bias, fused))
+        return self._unfused(y, activation)
 
     def pool(self, x: Value, pooling: Pooling, kernel: int, stride: int, padding: int) -> Value:
         n, c, h, w = x.shape
         out = tuple((s + 2 * padding - kernel) // stride + 1 for s in (h, w))
-        return self._add(
-            Pool((x,), self._value((n, c, *out)), pooling, kernel, stride, padding)
-        )
+        return self._add(Pool((x,), self._value((n, c, *out)), pooling, kernel, stride, padding))
 
     def global_average_pool(self, x: Value, *, keep_dims: bool) -> Value:
         n, c = x.shape[:2]
@@ -230,7 +239,9 @@ class GraphBuilder:
         return self._add(GlobalAveragePool((x,), y, keep_dims))
 
     def add(self, a: Value, b: Value, activation: Activation = Activation.NONE) -> Value:
-        return self._add(Add((a, b), self._value(a.shape), activation))
+        fused = activation if activation in FUSIBLE else Activation.NONE
+        y = self._add(Add((a, b), self._value(a.shape), fused))
+        return self._unfused(y, activation)
 
     def mul(self, x: Value, gate: Value) -> Value:
         return self._add(Mul((x, gate), self._value(x.shape)))

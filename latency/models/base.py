@@ -39,5 +39,6 @@ class LatencyModel(ABC):
         """Latency of each of `operators`; 0 ms for those that are free by definition.
 
         Raises:
-            MissingOperatorError: The model cannot answer for one of them (of a kind it has not seen).
+            MissingOperatorError: The model cannot answer for one of them (a kind it has not
+                seen).
         """

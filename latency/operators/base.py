@@ -60,9 +60,7 @@ class Operator(ABC):
         """The operator as a module mapping inputs `(batch, *shape)` to `(batch, *output_shape)`."""
 
     @abstractmethod
-    def emit(
-        self, builder: GraphBuilder, module: nn.Module, inputs: tuple[Value, ...]
-    ) -> Value:
+    def emit(self, builder: GraphBuilder, module: nn.Module, inputs: tuple[Value, ...]) -> Value:
         """Append what `module` (from `build()`, in eval mode) executes on `inputs`.
 
         Raises:

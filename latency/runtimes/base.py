@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..sample import Sample
 
@@ -31,7 +31,12 @@ class Session(ABC):
 
 
 class Runtime(ABC):
-    """Writes graphs as artefacts and opens artefacts as sessions. Its constructor does nothing."""
+    """Writes graphs as artefacts and opens artefacts as sessions. Its constructor does nothing.
+
+    `origin` is what its numbers are: `measured`, or `simulated` where no device was timed.
+    """
+
+    origin: ClassVar[str] = "measured"
 
     @property
     @abstractmethod

@@ -1,0 +1,195 @@
+"""`elat measure | table | fit | calibrate | worker`: from the device to a latency model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .console import print_json, print_table, progress, say
+
+if TYPE_CHECKING:
+    from ..flows.measuring import Campaign
+    from ..latency.measure import Progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs to `app`."""
+    for verb in (measure, table, fit, calibrate):
+        app.command(verb.__name__)(verb)
+    app.command("worker", hidden=True)(worker)
+
+
+@contextmanager
+def campaign(device: str, protocol: str, store: Path | None, seed: int) -> Iterator[Campaign]:
+    """The store, cache and device of one measuring campaign."""
+    from ..devices.device import find_device
+    from ..flows.measuring import Campaign, default_cache, default_store
+    from ..latency.protocol import find_protocol
+    from ..latency.store import open_store
+
+    found, careful = find_device(device), find_protocol(protocol)
+    with open_store(store or default_store()) as opened:
+        yield Campaign(found, careful, opened, default_cache(), seed)
+
+
+def draw_measuring(steps: Iterator[Progress], title: str) -> dict[str, int]:
+    """Draw the progress of a measuring campaign; returns counts of launches and failures."""
+    counts = {"launches": 0, "failures": 0}
+    with progress() as bars:
+        task = bars.add_task(title, total=None)
+        for step in steps:
+            bars.update(task, completed=step.done, total=step.total)
+            if step.launch is not None:
+                counts["launches"] += 1
+            if step.failure is not None:
+                counts["failures"] += 1
+                say(f"{step.operator}: {step.failure}")
+    return counts
+
+
+def measure(
+    device: options.Device,
+    space: options.Space,
+    protocol: options.Protocol = "screen",
+    store: options.Store = None,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+) -> None:
+    """Measure every operator of a search space on a device; goes on where it was interrupted."""
+    from ..flows.measuring import measure_space, space_table
+    from ..search.spaces import find_space
+
+    found = find_space(space)
+    with campaign(device, protocol, store, seed) as run:
+        counts = draw_measuring(measure_space(run, found), f"{run.device.id} {found.name}")
+        known = len(space_table(run.store, run.device, found))
+        summary = {
+            "device": run.device.id,
+            "space": found.name,
+            "protocol": run.protocol.name,
+            "operators": known,
+            "new_launches": counts["launches"],
+            "failures": counts["failures"],
+            "store": str(run.store.path),
+        }
+    if json:
+        print_json(summary)
+    else:
+        say(
+            f"{known} operators of {found.name} are known on {run.device.id}; "
+            f"{counts['launches']} new launches in {run.store.path}"
+        )
+
+
+def table(
+    device: options.Device,
+    space: options.Space,
+    out: Annotated[Path, typer.Option("--out", help="The table file: .yaml or .parquet.")],
+    store: options.Store = None,
+    json: options.Json = False,
+) -> None:
+    """Write the latency table of a space on a device from the store."""
+    from ..devices.device import find_device
+    from ..flows.measuring import default_store, space_table
+    from ..latency.store import open_store
+    from ..latency.table import write_table
+    from ..search.spaces import find_space
+
+    with open_store(store or default_store(), create=False) as opened:
+        made = space_table(opened, find_device(device), find_space(space))
+    write_table(made, out)
+    if json:
+        print_json({"operators": len(made), "sha256": made.sha256, "out": str(out)})
+    else:
+        say(f"{len(made)} operators of {space} on {made.condition}: {out}")
+
+
+def fit(
+    device: options.Device,
+    space: options.Space,
+    model: Annotated[str, typer.Option("--model", help="A latency model; see elat models.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The model's folder [default: in ELAT_HOME].")
+    ] = None,
+    store: options.Store = None,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+) -> None:
+    """Fit a latency model to the table of a space, with its held-out error beside it."""
+    from ..devices.device import find_device
+    from ..flows.fitting import fit_space
+    from ..flows.measuring import default_store
+    from ..latency.store import open_store
+    from ..search.spaces import find_space
+
+    with open_store(store or default_store(), create=False) as opened:
+        made = fit_space(opened, find_device(device), find_space(space), model, out, seed)
+    if json:
+        print_json({"out": str(made.folder), "held_out": made.held_out.to_json()})
+        return
+    rows = [
+        (s.kind, s.count, f"{s.mape:.1%}", f"{s.within_5:.0%}", f"{s.within_10:.0%}")
+        for s in made.held_out.summary()
+    ]
+    heads = ("operator", "count", "mean error", "within 5 %", "within 10 %")
+    print_table(f"{model}: {made.held_out.note}", heads, rows, right=(1, 2, 3, 4))
+    say(f"model written to {made.folder}")
+
+
+def calibrate(
+    device: options.Device,
+    space: options.Space,
+    latency: options.Latency = None,
+    store: options.Store = None,
+    protocol: options.Protocol = "screen",
+    networks: Annotated[
+        int, typer.Option("--networks", min=6, help="How many whole networks to sample.")
+    ] = 24,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+) -> None:
+    """Measure whole networks and calibrate a latency model's sum to them."""
+    from ..flows.calibrate import calibrate as fit_calibration
+    from ..flows.calibrate import measure_networks, measured_networks, sample_networks
+    from ..flows.fitting import find_latency
+    from ..latency.table import check_device
+    from ..search.spaces import find_space
+
+    found = find_space(space)
+    model = find_latency(latency, device, found)
+    check_device(model.condition, device)
+    sampled = sample_networks(found, networks, seed)
+    with campaign(device, protocol, store, seed) as run:
+        draw_measuring(measure_networks(run, found, sampled), f"{device} whole networks")
+        measured = measured_networks(run, found, sampled)
+        calibrated = fit_calibration(model, device, found, measured)
+    made = calibrated.calibration
+    if made is None:
+        raise AssertionError("a calibrated model has a calibration")
+    if json:
+        print_json({"out": str(calibrated.folder), **made.to_json()})
+        return
+    say(
+        f"{len(measured)} networks of {found.name} on {device}: mean error {made.mape_before:.1%} "
+        f"as a plain sum, {made.loo_mape:.1%} calibrated, each network left out in turn: "
+        f"{calibrated.folder}"
+    )
+
+
+def worker(
+    stdio: Annotated[bool, typer.Option("--stdio", help="Speak JSON lines over stdio.")] = False,
+) -> None:
+    """Time cases sent as JSON lines; started by `elat measure`, here or on another machine."""
+    import sys
+
+    from ..core.errors import ConfigError
+    from ..latency.worker import serve
+
+    if not stdio:
+        raise ConfigError("The worker speaks over standard input and output: elat worker --stdio.")
+    serve(sys.stdin, sys.stdout)

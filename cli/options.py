@@ -1,0 +1,39 @@
+"""Options that several verbs share, named the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Device = Annotated[str, typer.Option("--device", help="A device card's name, or its YAML file.")]
+Space = Annotated[str, typer.Option("--space", help="A search space's name, or its YAML file.")]
+Store = Annotated[
+    Path | None,
+    typer.Option("--store", help="The measurement store [default: ELAT_HOME/measurements.db]."),
+]
+Protocol = Annotated[
+    str, typer.Option("--protocol", help="How carefully: screen, standard or reference.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Fixes every random choice.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+Latency = Annotated[
+    Path | None,
+    typer.Option(
+        "--latency",
+        help="A latency model's folder, or a table file [default: the newest in ELAT_HOME].",
+    ),
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="YAML settings; configs/ holds ready ones.")
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Override one setting: key=value; repeatable.")
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data", help="digits, fashion-mnist, cifar10:FOLDER, imagefolder:FOLDER or generated."
+    ),
+]

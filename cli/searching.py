@@ -1,0 +1,222 @@
+"""`elat search | verify | train`: a network under a bound, the proof, its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .console import print_json, print_table, progress, say
+
+if TYPE_CHECKING:
+    from ..flows.verify import Verified
+    from ..search.result import Certificate, SearchResult, TrainingRecord
+    from ..search.run import SearchStep
+    from ..search.training import TrainingStep
+
+Folder = Annotated[Path, typer.Argument(help="The run folder that `elat search` wrote.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs to `app`."""
+    for verb in (search, verify, train):
+        app.command(verb.__name__)(verb)
+
+
+def search(
+    space: options.Space,
+    out: Annotated[Path, typer.Option("--out", help="The run folder; resumes what is there.")],
+    device: Annotated[
+        str | None, typer.Option("--device", help="The device that --bound-ms is about.")
+    ] = None,
+    bound_ms: Annotated[
+        float | None, typer.Option("--bound-ms", help="Latency bound, in milliseconds.")
+    ] = None,
+    bound_quantile: Annotated[
+        float | None,
+        typer.Option("--bound-quantile", help="The bound as a quantile of the space's latency."),
+    ] = None,
+    bound_macs: Annotated[
+        float | None, typer.Option("--bound-macs", help="Bound on multiply-adds.")
+    ] = None,
+    latency: options.Latency = None,
+    data: options.Data = "digits",
+    strategy: Annotated[str, typer.Option("--strategy", help="See elat strategies.")] = (
+        "proxyless-g"
+    ),
+    seed: options.Seed = 0,
+    config: options.Config = None,
+    set_: options.Set = None,
+    json: options.Json = False,
+) -> None:
+    """Search a network under a bound; never measures, and resumes to the same result."""
+    from ..flows.searching import SearchOrder, run_search
+
+    order = SearchOrder(
+        space=space,
+        device=device,
+        latency=latency,
+        bound_ms=bound_ms,
+        bound_quantile=bound_quantile,
+        bound_macs=bound_macs,
+        data=data,
+        strategy=strategy,
+        seed=seed,
+        config=config,
+        overrides=tuple(set_ or ()),
+        out=out,
+    )
+    started = run_search(order)
+    if started.model is not None:
+        say(f"latency from {started.model.folder} ({started.model.name})")
+    say("bound: " + ", ".join(f"{b.limit:g} {b.unit} on {b.name}" for b in started.bounds))
+    result = draw_search(started.steps, f"search {space}")
+    _show_result(result, out, json)
+
+
+def draw_search(steps: Iterator[SearchStep | SearchResult], title: str) -> SearchResult:
+    """Draw the course of a search; returns its result."""
+    from ..search.result import SearchResult
+
+    with progress() as bars:
+        task = bars.add_task(title, total=None)
+        for step in steps:
+            if isinstance(step, SearchResult):
+                return step
+            bars.update(
+                task, completed=step.step, total=step.total, description=f"{title} {step.phase}"
+            )
+    raise AssertionError("a search ends with its result")
+
+
+def _show_result(result: SearchResult, out: Path, json: bool) -> None:
+    if json:
+        print_json({"out": str(out), **result.to_json()})
+        return
+    rows = [
+        (
+            rank,
+            " ".join(map(str, candidate.architecture.choices)),
+            ", ".join(
+                f"{cost:.6g} {limit.unit}"
+                for cost, limit in zip(candidate.predicted, result.limits, strict=True)
+            ),
+            f"{candidate.macs / 1e6:.2f} M",
+            "-" if candidate.accuracy is None else f"{candidate.accuracy:.2%}",
+        )
+        for rank, candidate in enumerate(result.candidates, 1)
+    ]
+    heads = ("rank", "choices", "predicted", "MACs", "supernet accuracy")
+    print_table("", heads, rows, right=(0, 3, 4))
+    say(f"prove it with: elat verify {out}")
+
+
+def verify(
+    folder: Folder,
+    device: Annotated[
+        str | None, typer.Option("--device", help="[default: the device searched for]")
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", help="Further devices [default: the alike of the other runtimes]."),
+    ] = None,
+    latency: options.Latency = None,
+    store: options.Store = None,
+    protocol: options.Protocol = "standard",
+    seed: options.Seed = 0,
+    json: options.Json = False,
+) -> None:
+    """Measure the derived network, repair until the measured bound holds, write a certificate."""
+    from ..flows.verify import VerifyOrder, verify_run
+
+    order = VerifyOrder(
+        folder, device, None if also is None else tuple(also), latency, store, protocol, seed
+    )
+    certificate = draw_verify(verify_run(order), f"verify {folder.name}")
+    if json:
+        print_json({"out": str(folder), **certificate.to_json()})
+        return
+    show_certificate(certificate)
+
+
+def draw_verify(steps: Iterator[Verified], title: str) -> Certificate:
+    """Draw the measuring of a verification; returns its certificate."""
+    from ..search.result import Certificate
+
+    with progress() as bars:
+        task = bars.add_task(title, total=None)
+        for step in steps:
+            if isinstance(step, Certificate):
+                return step
+            bars.update(task, completed=step.done, total=step.total)
+    raise AssertionError("a verification ends with its certificate")
+
+
+def show_certificate(certificate: Certificate) -> None:
+    """Print what was promised and what was measured."""
+    rows = []
+    for found in certificate.measured:
+        is_bounded = found.device == certificate.device and certificate.bound_ms is not None
+        rows.append(
+            (
+                found.device,
+                f"{found.latency_ms:.4f}",
+                f"{found.low_ms:.4f} to {found.high_ms:.4f}",
+                f"{certificate.predicted_ms[found.device]:.4f}"
+                if found.device in certificate.predicted_ms
+                else "-",
+                f"{certificate.bound_ms:.4f}" if is_bounded else "-",
+                f"{certificate.used_share:.3f}" if is_bounded else "-",
+                " ".join(found.flags),
+            )
+        )
+    heads = (
+        "device", "measured ms", "95 % interval", "predicted ms", "bound ms", "of bound", "flags",
+    )  # fmt: skip
+    print_table("", heads, rows, right=(1, 2, 3, 4, 5))
+    if certificate.is_met is not None:
+        word = "holds" if certificate.is_met else "DOES NOT HOLD"
+        say(f"the bound {word} as measured, after {len(certificate.tried)} networks measured")
+
+
+def train(
+    folder: Folder,
+    data: options.Data = "digits",
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="How many trainings, for the spread.")
+    ] = 1,
+    seed: options.Seed = 0,
+    config: options.Config = None,
+    set_: options.Set = None,
+    json: options.Json = False,
+) -> None:
+    """Train the verified network, and one of equal MACs, from scratch; test each once."""
+    from ..flows.train import TrainOrder, train_run
+
+    order = TrainOrder(folder, data, seeds, seed, config, tuple(set_ or ()))
+    record = draw_training(train_run(order), f"train {folder.name}")
+    if json:
+        print_json({"out": str(folder), **record.to_json()})
+        return
+    rows = []
+    for name, trained in (("verified", record.network), ("MACs-matched", record.macs_matched)):
+        if trained is not None:
+            mean = sum(trained.test_accuracy) / len(trained.test_accuracy)
+            rows.append((name, f"{mean:.2%}", f"{trained.macs / 1e6:.2f} M", trained.params))
+    print_table("", ("network", "test accuracy", "MACs", "parameters"), rows, right=(1, 2, 3))
+
+
+def draw_training(steps: Iterator[TrainingStep | TrainingRecord], title: str) -> TrainingRecord:
+    """Draw the course of training; returns its record."""
+    from ..search.result import TrainingRecord
+
+    with progress() as bars:
+        task = bars.add_task(title, total=None)
+        for step in steps:
+            if isinstance(step, TrainingRecord):
+                return step
+            bars.update(task, completed=step.step, total=step.total)
+    raise AssertionError("training ends with its record")

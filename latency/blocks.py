@@ -1,0 +1,74 @@
+"""The torch modules that operators are built from, where torch itself has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class SqueezeExcite(nn.Module):
+    """Channel gate of MobileNetV3: mean, `reduce`, ReLU, `expand`, hard sigmoid, product.
+
+    Maps `(batch, channels, height, width)` to the same shape.
+    """
+
+    def __init__(self, channels: int, squeeze_channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeeze_channels, 1)
+        self.expand = nn.Conv2d(squeeze_channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(dim=(2, 3), keepdim=True)
+        gate = nn.functional.hardsigmoid(self.expand(nn.functional.relu(self.reduce(mean))))
+        return x * gate
+
+
+class InvertedResidual(nn.Module):
+    """Mobile inverted bottleneck.
+
+    Args:
+        convolutions: `inverted_bottleneck` (may be missing), `depth_conv` and `point_linear`.
+        se: Squeeze-and-excitation behind `depth_conv`, if any.
+        has_skip: Whether the input is added to the output.
+    """
+
+    def __init__(
+        self, convolutions: Mapping[str, nn.Module], se: SqueezeExcite | None, *, has_skip: bool
+    ) -> None:
+        super().__init__()
+        self.inverted_bottleneck = convolutions.get("inverted_bottleneck")
+        self.depth_conv = convolutions["depth_conv"]
+        self.se = se
+        self.point_linear = convolutions["point_linear"]
+        self.has_skip = has_skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x if self.inverted_bottleneck is None else self.inverted_bottleneck(x)
+        y = self.depth_conv(y)
+        if self.se is not None:
+            y = self.se(y)
+        y = self.point_linear(y)
+        return x + y if self.has_skip else y
+
+
+class Sum(nn.Module):
+    """Sum of two tensors of one shape."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+
+class Concatenation(nn.Module):
+    """Concatenation along the channels."""
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return torch.cat(xs, dim=1)
+
+
+class Zeros(nn.Module):
+    """Zeros of the shape of the input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)

@@ -1,0 +1,252 @@
+"""Graphs written as ONNX files, float or in the QDQ form of quantised models.
+
+In a quantised file every tensor between operations, inputs and output too, is uint8 (the scheme's
+int8 with 128 added: the form ONNX Runtime's kernels are fastest in). Each operation stands between
+DequantizeLinear and QuantizeLinear, which the runtime fuses into an integer kernel.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from ...core.errors import UnsupportedOperatorError
+from .ir import (
+    Activate,
+    Activation,
+    Add,
+    Array,
+    Concat,
+    Conv,
+    GlobalAveragePool,
+    Graph,
+    Identity,
+    Linear,
+    Mul,
+    Node,
+    Pool,
+    Pooling,
+    Value,
+)
+from .quantise import HIGHEST, LOWEST, Quantisation, Scale
+
+OPSET = 17
+IR_VERSION = 9
+SCALES_KEY = "elat.scales"
+UINT8_OFFSET = 128
+_SIX = 6 * (1 + 1e-6)
+
+Attribute = int | float | list[int]
+
+
+def write_onnx(graph: Graph, quantisation: Quantisation | None = None) -> bytes:
+    """`graph` as an ONNX file: NCHW float32, or quantised with uint8 inputs and output.
+
+    The metadata entry `SCALES_KEY` of a quantised file holds `[scale, zero_point]` of each input
+    and of the output, so that a session can convert real values to and fro.
+
+    Raises:
+        UnsupportedOperatorError: A node has no counterpart in ONNX.
+    """
+    model = _Writer(graph, quantisation).model()
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+class _Writer:
+    def __init__(self, graph: Graph, quantisation: Quantisation | None) -> None:
+        self._graph = graph
+        self._quantisation = quantisation
+        self._nodes: list[NodeProto] = []
+        self._constants: dict[str, TensorProto] = {}
+
+    def model(self) -> ModelProto:
+        for node in self._graph.nodes:
+            if self._quantisation is None:
+                names = [value.name for value in node.inputs]
+                names += self._weights(node)
+                self._operation(node, names, node.output.name)
+            else:
+                self._quantised(node, self._quantisation)
+        graph = helper.make_graph(
+            self._nodes,
+            "elat",
+            [self._info(value) for value in self._graph.inputs],
+            [self._info(self._graph.output)],
+            list(self._constants.values()),
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="elat",
+        )
+        if self._quantisation is not None:
+            ends = (*self._graph.inputs, self._graph.output)
+            scales = [self._quantisation.scales[value.name] for value in ends]
+            rows = [[scale.scale, scale.zero_point + UINT8_OFFSET] for scale in scales]
+            helper.set_model_props(model, {SCALES_KEY: json.dumps(rows)})
+        return model
+
+    def _info(self, value: Value) -> ValueInfoProto:
+        kind = TensorProto.FLOAT if self._quantisation is None else TensorProto.UINT8
+        return helper.make_tensor_value_info(value.name, kind, value.shape)
+
+    def _constant(self, name: str, array: NDArray[Any]) -> str:
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def _add(self, kind: str, inputs: list[str], output: str, **attributes: Attribute) -> str:
+        node = helper.make_node(kind, inputs, [output], output)
+        node.attribute.extend(helper.make_attribute(k, v) for k, v in attributes.items())
+        self._nodes.append(node)
+        return output
+
+    def _weights(self, node: Node) -> list[str]:
+        name = node.output.name
+        return [
+            self._constant(f"{name}.{part}", array)
+            for part, array in zip(("weight", "bias"), node.weights, strict=False)
+        ]
+
+    def _quantised(self, node: Node, quantisation: Quantisation) -> None:
+        name = node.output.name
+        if _moves_only(node):
+            self._operation(node, [value.name for value in node.inputs], name)
+            return
+        inputs = [
+            self._dequantise(value.name, f"{name}.input{i}", quantisation.scales[value.name])
+            for i, value in enumerate(node.inputs)
+        ]
+        if isinstance(node, Conv | Linear):
+            q = quantisation.weights(node)
+            weight = self._constant(f"{name}.weight", q.weight)
+            bias = self._constant(f"{name}.bias", q.bias)
+            inputs += [
+                self._dequantise_channels(weight, q.weight_scale, q.weight.dtype),
+                self._dequantise_channels(bias, q.bias_scale, q.bias.dtype),
+            ]
+        flattened = isinstance(node, GlobalAveragePool) and not node.keep_dims
+        # Flatten moves only, so it follows the quantised mean instead of standing in its way.
+        target = f"{name}.mean" if flattened else name
+        scale = quantisation.scales[name]
+        real = self._operation(_saturating(node, scale), inputs, f"{name}.real", flatten=False)
+        self._add("QuantizeLinear", [real, *self._scale(scale)], target)
+        if flattened:
+            self._add("Flatten", [target], name, axis=1)
+
+    def _scale(self, scale: Scale) -> list[str]:
+        zero_point = scale.zero_point + UINT8_OFFSET
+        text = f"{scale.scale!r}"
+        return [
+            self._constant(f"scale.{text}", np.array(scale.scale, np.float32)),
+            self._constant(f"zero_point.{zero_point}", np.array(zero_point, np.uint8)),
+        ]
+
+    def _dequantise(self, source: str, output: str, scale: Scale) -> str:
+        return self._add("DequantizeLinear", [source, *self._scale(scale)], output)
+
+    def _dequantise_channels(self, source: str, scale: Array, kind: np.dtype[Any]) -> str:
+        inputs = [
+            source,
+            self._constant(f"{source}.scale", scale),
+            self._constant(f"{source}.zero_point", np.zeros(len(scale), kind)),
+        ]
+        return self._add("DequantizeLinear", inputs, f"{source}.real", axis=0)
+
+    def _operation(
+        self, node: Node, inputs: list[str], output: str, *, flatten: bool = True
+    ) -> str:
+        match node:
+            case Conv():
+                return self._conv(node, inputs, output)
+            case Linear():
+                y = self._inner(output, node.activation)
+                self._add("Gemm", inputs, y, transB=1)
+                return self._activated(y, output, node.activation)
+            case Pool():
+                return self._pool(node, inputs, output)
+            case GlobalAveragePool():
+                if node.keep_dims or not flatten:
+                    return self._add("GlobalAveragePool", inputs, output)
+                mean = self._add("GlobalAveragePool", inputs, f"{output}.mean")
+                return self._add("Flatten", [mean], output, axis=1)
+            case Add():
+                y = self._inner(output, node.activation)
+                self._add("Add", inputs, y)
+                return self._activated(y, output, node.activation)
+            case Mul():
+                return self._add("Mul", inputs, output)
+            case Concat():
+                return self._add("Concat", inputs, output, axis=1)
+            case Activate():
+                return self._activated(inputs[0], output, node.activation)
+            case Identity():
+                return self._add("Identity", inputs, output)
+            case _:
+                raise UnsupportedOperatorError(f"{type(node).__name__} has no ONNX counterpart.")
+
+    def _conv(self, node: Conv, inputs: list[str], output: str) -> str:
+        y = self._inner(output, node.activation)
+        self._add(
+            "Conv",
+            inputs,
+            y,
+            kernel_shape=list(node.weight.shape[2:]),
+            strides=[node.stride] * 2,
+            pads=[node.padding] * 4,
+            group=node.groups,
+        )
+        return self._activated(y, output, node.activation)
+
+    def _pool(self, node: Pool, inputs: list[str], output: str) -> str:
+        window = {
+            "kernel_shape": [node.kernel] * 2,
+            "strides": [node.stride] * 2,
+            "pads": [node.padding] * 4,
+        }
+        if node.pooling is Pooling.MAX:
+            return self._add("MaxPool", inputs, output, **window)
+        return self._add("AveragePool", inputs, output, **window, count_include_pad=1)
+
+    def _inner(self, output: str, activation: Activation) -> str:
+        return output if activation is Activation.NONE else f"{output}.linear"
+
+    def _activated(self, x: str, output: str, activation: Activation) -> str:
+        match activation:
+            case Activation.NONE:
+                return output
+            case Activation.RELU:
+                return self._add("Relu", [x], output)
+            case Activation.RELU6:
+                limits = [self._constant(f"real.{v}", np.array(v, np.float32)) for v in (0, 6)]
+                return self._add("Clip", [x, *limits], output)
+            case Activation.HSWISH:
+                return self._add("HardSwish", [x], output)
+            case Activation.HSIGMOID:
+                return self._add("HardSigmoid", [x], output, alpha=1 / 6, beta=0.5)
+
+
+def _saturating(node: Node, scale: Scale) -> Node:
+    """`node` without its activation where the limits of the quantised output do the same.
+
+    ONNX Runtime fuses a convolution into an integer kernel only if nothing stands behind it.
+    """
+    if not isinstance(node, Conv | Linear | Add) or node.activation is Activation.NONE:
+        return node
+    starts_at_zero = scale.zero_point == LOWEST
+    ends_at_six = (HIGHEST - LOWEST) * scale.scale <= _SIX
+    if starts_at_zero and (node.activation is Activation.RELU or ends_at_six):
+        return replace(node, activation=Activation.NONE)
+    return node
+
+
+def _moves_only(node: Node) -> bool:
+    """Whether `node` works on quantised values as they are: one scale, no arithmetic."""
+    is_max = isinstance(node, Pool) and node.pooling is Pooling.MAX
+    return is_max or isinstance(node, Concat | Identity)

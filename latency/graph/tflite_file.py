@@ -1,0 +1,351 @@
+"""Graphs written as TFLite files, float32 or full-integer int8.
+
+Everything is NHWC, inputs and output too, so that nothing is transposed in what is timed.
+Symmetric padding is `SAME` where that pads the same, and a PAD before `VALID` elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from ...core.errors import UnsupportedOperatorError
+from .ir import (
+    Activate,
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    GlobalAveragePool,
+    Graph,
+    Identity,
+    Linear,
+    Mul,
+    Node,
+    Pool,
+    Pooling,
+    Shape,
+    Value,
+)
+from .quantise import Quantisation, Scale
+
+_Op = schema.BuiltinOperator
+_Options = schema.BuiltinOptions
+_TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+}
+_FUSED = {
+    Activation.NONE: schema.ActivationFunctionType.NONE,
+    Activation.RELU: schema.ActivationFunctionType.RELU,
+    Activation.RELU6: schema.ActivationFunctionType.RELU6,
+}
+# Versions from which the kernels accept int8 with one weight scale for a channel; float is 1.
+_INT8_VERSIONS = {
+    _Op.CONV_2D: 3,
+    _Op.DEPTHWISE_CONV_2D: 3,
+    _Op.FULLY_CONNECTED: 4,
+    _Op.HARD_SWISH: 1,
+    _Op.RESHAPE: 1,
+}
+_INT8_VERSION = 2
+_LOWEST = np.finfo(np.float32).min
+_HSIGMOID_SUM = Scale(float(np.float32(6 / 255)), -128)
+
+
+def write_tflite(graph: Graph, quantisation: Quantisation | None = None) -> bytes:
+    """`graph` as a TFLite file: NHWC float32, or int8 with int8 inputs and output.
+
+    Raises:
+        UnsupportedOperatorError: A node has no counterpart in TFLite.
+    """
+    return _Writer(graph, quantisation).model()
+
+
+@dataclass(frozen=True)
+class _Channels:
+    """Scales along one axis of a weight tensor."""
+
+    scale: NDArray[np.float32]
+    axis: int
+
+
+class _Writer:
+    def __init__(self, graph: Graph, quantisation: Quantisation | None) -> None:
+        self._graph = graph
+        self._quantisation = quantisation
+        self._tensors: list[schema.TensorT] = []
+        self._buffers: list[schema.BufferT] = [schema.BufferT()]
+        self._operators: list[schema.OperatorT] = []
+        self._codes: dict[int, int] = {}
+        self._values: dict[str, int] = {}
+
+    def model(self) -> bytes:
+        inputs = [self._value(value) for value in self._graph.inputs]
+        for node in self._graph.nodes:
+            self._node(node)
+        part = schema.SubGraphT()
+        part.name = b"main"
+        part.tensors, part.operators = self._tensors, self._operators
+        part.inputs, part.outputs = inputs, [self._values[self._graph.output.name]]
+        model = schema.ModelT()
+        model.version = 3
+        model.description = b"elat"
+        model.buffers, model.subgraphs = self._buffers, [part]
+        model.operatorCodes = [self._code(code) for code in self._codes]
+        builder = flatbuffers.Builder(1 << 16)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    # Tensors
+
+    def _tensor(
+        self,
+        name: str,
+        shape: Shape,
+        scale: Scale | _Channels | None,
+        data: NDArray[Any] | None = None,
+    ) -> int:
+        tensor = schema.TensorT()
+        tensor.name = name.encode()
+        tensor.shape = list(shape)
+        kind = np.dtype(np.float32 if self._quantisation is None else np.int8)
+        tensor.type = _TYPES[kind if data is None else data.dtype]
+        tensor.buffer = 0
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+            tensor.buffer = len(self._buffers)
+            self._buffers.append(buffer)
+        if scale is not None:
+            tensor.quantization = _parameters(scale)
+        self._tensors.append(tensor)
+        return len(self._tensors) - 1
+
+    def _value(self, value: Value) -> int:
+        scale = None if self._quantisation is None else self._quantisation.scales[value.name]
+        index = self._tensor(value.name, _nhwc(value.shape), scale)
+        self._values[value.name] = index
+        return index
+
+    def _integers(self, name: str, data: list[int] | list[list[int]]) -> int:
+        array = np.array(data, np.int32)
+        return self._tensor(name, array.shape, None, array)
+
+    def _scalar(self, name: str, value: float) -> int:
+        if self._quantisation is None:
+            return self._tensor(name, (1,), None, np.array([value], np.float32))
+        scale = Scale(float(np.float32(value / 127)), 0)
+        return self._tensor(name, (1,), scale, np.array([127], np.int8))
+
+    def _weights(self, node: Conv | Linear, order: tuple[int, ...], axis: int) -> list[int]:
+        """Weight with its axes in `order`, output channels on `axis`, and bias."""
+        name = node.output.name
+        weight: NDArray[Any] = node.weight
+        bias: NDArray[Any] = node.bias
+        weight_scale = bias_scale = None
+        if self._quantisation is not None:
+            q = self._quantisation.weights(node)
+            weight, bias = q.weight, q.bias
+            weight_scale, bias_scale = _Channels(q.weight_scale, axis), _Channels(q.bias_scale, 0)
+        laid_out = weight.transpose(order)
+        return [
+            self._tensor(f"{name}.weight", laid_out.shape, weight_scale, laid_out),
+            self._tensor(f"{name}.bias", bias.shape, bias_scale, bias),
+        ]
+
+    # Operators
+
+    def _operator(self, code: int, kind: int, options: Any, inputs: list[int], out: int) -> int:
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._codes.setdefault(code, len(self._codes))
+        operator.inputs, operator.outputs = inputs, [out]
+        operator.builtinOptionsType, operator.builtinOptions = kind, options
+        self._operators.append(operator)
+        return out
+
+    def _code(self, code: int) -> schema.OperatorCodeT:
+        entry = schema.OperatorCodeT()
+        entry.builtinCode, entry.deprecatedBuiltinCode = code, min(code, 127)
+        quantised = self._quantisation is not None
+        entry.version = _INT8_VERSIONS.get(code, _INT8_VERSION) if quantised else 1
+        return entry
+
+    def _node(self, node: Node) -> None:
+        inputs = [self._values[value.name] for value in node.inputs]
+        match node:
+            case Conv():
+                self._conv(node, inputs[0])
+            case Linear():
+                options = schema.FullyConnectedOptionsT()
+                options.fusedActivationFunction = _fused(node.activation)
+                inputs += self._weights(node, (0, 1), 0)
+                kind = _Options.FullyConnectedOptions
+                self._operator(
+                    _Op.FULLY_CONNECTED, kind, options, inputs, self._value(node.output)
+                )
+            case Pool():
+                self._pool(node, inputs[0])
+            case GlobalAveragePool():
+                options = schema.ReducerOptionsT()
+                options.keepDims = node.keep_dims
+                inputs.append(self._integers(f"{node.output.name}.axes", [1, 2]))
+                out = self._value(node.output)
+                self._operator(_Op.MEAN, _Options.ReducerOptions, options, inputs, out)
+            case Add():
+                out = self._value(node.output)
+                self._sum(inputs, out, node.activation)
+            case Mul():
+                self._product(inputs, self._value(node.output))
+            case Concat():
+                options = schema.ConcatenationOptionsT()
+                options.axis = len(node.output.shape) - 1
+                kind = _Options.ConcatenationOptions
+                out = self._value(node.output)
+                self._operator(_Op.CONCATENATION, kind, options, inputs, out)
+            case Activate():
+                self._activate(node, inputs[0])
+            case Identity():
+                options = schema.ReshapeOptionsT()
+                options.newShape = list(_nhwc(node.output.shape))
+                inputs.append(self._integers(f"{node.output.name}.shape", options.newShape))
+                out = self._value(node.output)
+                self._operator(_Op.RESHAPE, _Options.ReshapeOptions, options, inputs, out)
+            case _:
+                raise UnsupportedOperatorError(f"{type(node).__name__} has no TFLite counterpart.")
+
+    def _conv(self, node: Conv, x: int) -> None:
+        out_channels, _, kernel, _ = node.weight.shape
+        in_channels = node.inputs[0].shape[1]
+        x, padding = self._padded(node, x, kernel, node.stride, node.padding)
+        if node.groups == in_channels and node.groups > 1:
+            options = schema.DepthwiseConv2DOptionsT()
+            options.depthMultiplier = out_channels // in_channels
+            code, kind = _Op.DEPTHWISE_CONV_2D, _Options.DepthwiseConv2DOptions
+            weights = self._weights(node, (1, 2, 3, 0), 3)
+        else:
+            options = schema.Conv2DOptionsT()
+            code, kind = _Op.CONV_2D, _Options.Conv2DOptions
+            weights = self._weights(node, (0, 2, 3, 1), 0)
+        options.padding = padding
+        options.strideH = options.strideW = node.stride
+        options.dilationHFactor = options.dilationWFactor = 1
+        options.fusedActivationFunction = _fused(node.activation)
+        self._operator(code, kind, options, [x, *weights], self._value(node.output))
+
+    def _pool(self, node: Pool, x: int) -> None:
+        is_max = node.pooling is Pooling.MAX
+        code = _Op.MAX_POOL_2D if is_max else _Op.AVERAGE_POOL_2D
+        x, padding = self._padded(
+            node, x, node.kernel, node.stride, node.padding, lowest=is_max, is_mean=not is_max
+        )
+        options = schema.Pool2DOptionsT()
+        options.padding = padding
+        options.strideH = options.strideW = node.stride
+        options.filterHeight = options.filterWidth = node.kernel
+        out = self._value(node.output)
+        self._operator(code, _Options.Pool2DOptions, options, [x], out)
+
+    def _padded(
+        self,
+        node: Node,
+        x: int,
+        kernel: int,
+        stride: int,
+        padding: int,
+        *,
+        lowest: bool = False,
+        is_mean: bool = False,
+    ) -> tuple[int, int]:
+        """The tensor to slide a window over, and TFLite's padding for it.
+
+        TFLite's own padding counts in no mean, so a mean that counts it needs an explicit PAD.
+        """
+        if padding == 0:
+            return x, schema.Padding.VALID
+        if not is_mean and _same_is_symmetric(node, kernel, stride, padding):
+            return x, schema.Padding.SAME
+        return self._pad(node, x, padding, lowest=lowest), schema.Padding.VALID
+
+    def _pad(self, node: Node, x: int, padding: int, *, lowest: bool) -> int:
+        name, value = node.output.name, node.inputs[0]
+        n, c, h, w = value.shape
+        scale = None if self._quantisation is None else self._quantisation.scales[value.name]
+        edges = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
+        inputs = [x, self._integers(f"{name}.edges", edges)]
+        shape = (n, h + 2 * padding, w + 2 * padding, c)
+        if not lowest:
+            out = self._tensor(f"{name}.padded", shape, scale)
+            return self._operator(_Op.PAD, _Options.PadOptions, schema.PadOptionsT(), inputs, out)
+        fill = np.array([_LOWEST], np.float32) if scale is None else np.array([-128], np.int8)
+        inputs.append(self._tensor(f"{name}.fill", (1,), scale, fill))
+        out = self._tensor(f"{name}.padded", shape, scale)
+        options = schema.PadV2OptionsT()
+        return self._operator(_Op.PADV2, _Options.PadV2Options, options, inputs, out)
+
+    def _sum(self, inputs: list[int], out: int, activation: Activation) -> int:
+        options = schema.AddOptionsT()
+        options.fusedActivationFunction = _fused(activation)
+        return self._operator(_Op.ADD, _Options.AddOptions, options, inputs, out)
+
+    def _product(self, inputs: list[int], out: int) -> int:
+        options = schema.MulOptionsT()
+        return self._operator(_Op.MUL, _Options.MulOptions, options, inputs, out)
+
+    def _activate(self, node: Activate, x: int) -> None:
+        name = node.output.name
+        match node.activation:
+            case Activation.HSIGMOID:
+                # relu6(x + 3) / 6: TFLite has no operator for it.
+                scale = None if self._quantisation is None else _HSIGMOID_SUM
+                three = self._scalar(f"{name}.three", 3.0)
+                shifted = self._tensor(f"{name}.shifted", _nhwc(node.output.shape), scale)
+                self._sum([x, three], shifted, Activation.RELU6)
+                sixth = self._scalar(f"{name}.sixth", 1 / 6)
+                self._product([shifted, sixth], self._value(node.output))
+            case Activation.HSWISH:
+                options = schema.HardSwishOptionsT()
+                out = self._value(node.output)
+                self._operator(_Op.HARD_SWISH, _Options.HardSwishOptions, options, [x], out)
+            case Activation.RELU | Activation.RELU6:
+                code = _Op.RELU if node.activation is Activation.RELU else _Op.RELU6
+                self._operator(code, _Options.NONE, None, [x], self._value(node.output))
+            case Activation.NONE:
+                raise UnsupportedOperatorError(f"{name}: no activation is no operation.")
+
+
+def _parameters(scale: Scale | _Channels) -> schema.QuantizationParametersT:
+    parameters = schema.QuantizationParametersT()
+    if isinstance(scale, Scale):
+        parameters.scale = np.array([scale.scale], np.float32)
+        parameters.zeroPoint = np.array([scale.zero_point], np.int64)
+    else:
+        parameters.scale = scale.scale
+        parameters.zeroPoint = np.zeros(len(scale.scale), np.int64)
+        parameters.quantizedDimension = scale.axis
+    return parameters
+
+
+def _nhwc(shape: Shape) -> Shape:
+    return (shape[0], *shape[2:], shape[1])
+
+
+def _fused(activation: Activation) -> int:
+    if activation not in _FUSED:
+        raise UnsupportedOperatorError(
+            f"TFLite fuses no {activation}; give it a node of its own, as GraphBuilder does."
+        )
+    return int(_FUSED[activation])
+
+
+def _same_is_symmetric(node: Node, kernel: int, stride: int, padding: int) -> bool:
+    """Whether SAME, which puts the odd row at the bottom, pads the top by `padding` too."""
+    side, out = node.inputs[0].shape[2], node.output.shape[2]
+    total = max((out - 1) * stride + kernel - side, 0)
+    return out == -(-side // stride) and total // 2 == padding

@@ -1,0 +1,224 @@
+"""Rounds of launches until every case is known well enough."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ..core.errors import UnsupportedOperatorError, WrongOutputError
+from ..core.seeding import numpy_generator, spawn
+from .artefacts import ArtefactCache
+from .condition import Condition
+from .launch import Launch
+from .launcher import default_command
+from .measurement import Failure
+from .operators import Operator
+from .protocol import Protocol
+from .rounds import Case, Outcome, Plan, time_groups
+from .runtimes import runtimes
+from .store import MeasurementStore
+from .worker import UNSUPPORTED, WRONG_OUTPUT, error_class
+
+# What another attempt cannot change: a result of its own, which search needs to know.
+PERMANENT = frozenset({UNSUPPORTED, WRONG_OUTPUT})
+MAX_ATTEMPTS = 3
+
+
+class Stage(StrEnum):
+    """What is going on: artefacts are built first, then cases are measured in rounds."""
+
+    BUILD = "build"
+    MEASURE = "measure"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step done.
+
+    Attributes:
+        done: Steps of this stage done by this call, and `total` those known to be needed. A case
+            that turns out to need more launches raises the total.
+        operator: What the step was about.
+        launch: What was found, already stored; or `failure`, already stored.
+        elapsed_s: Seconds since the stage began.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+    operator: Operator
+    launch: Launch | None
+    failure: Failure | None
+    elapsed_s: float
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds to go if the rest goes as the part that is done; None before anything is."""
+        return self.elapsed_s / self.done * (self.total - self.done) if self.done else None
+
+
+def measure(
+    operators: Iterable[Operator],
+    condition: Condition,
+    protocol: Protocol,
+    store: MeasurementStore,
+    cache: ArtefactCache,
+    *,
+    seed: int,
+    emphasis: Mapping[Operator, int] | None = None,
+    affinity: Sequence[int] | None = None,
+    worker_command: Sequence[str] | None = None,
+) -> Iterator[Progress]:
+    """Measure `operators` under `condition` until each satisfies `protocol`; yields every step.
+
+    Each round is one fresh worker process that times all unfinished cases, in groups and in an
+    order shuffled by `seed`. Every launch is stored before it is yielded, launches already in the
+    store count, and finished cases are not measured again, so that the same call goes on where
+    another one ended. Free operators and repeated ones are skipped. A case whose output is wrong, or
+    that the runtime refuses, is stored as a failure and never tried again; one whose worker crashed
+    or hung is tried by `MAX_ATTEMPTS` calls.
+
+    Args:
+        emphasis: Slices in each pass for cases that need a smaller error than others; 1 if absent.
+        affinity: CPUs that the worker is pinned to; None leaves it to the scheduler.
+        worker_command: How to start a worker; by default one in this Python.
+
+    Raises:
+        UnavailableError: The runtime is not installed.
+        MeasurementError: No worker can be started, or it refuses the condition.
+    """
+    campaign = _Campaign(condition, protocol, store)
+    todo = [o for o in dict.fromkeys(operators) if not o.is_free and not campaign.is_settled(o)]
+    yield from campaign.build(todo, cache, emphasis or {})
+    if not campaign.cases:
+        return
+    from .sentinel import sentinel
+
+    plan = Plan(
+        condition,
+        protocol,
+        cache.artefact(sentinel(), condition).folder.resolve(),
+        None if affinity is None else tuple(affinity),
+        tuple(worker_command or default_command()),
+    )
+    yield from campaign.rounds(plan, seed)
+
+
+class _Campaign:
+    """One call of `measure`: what the store knew before, and which cases are left."""
+
+    def __init__(
+        self, condition: Condition, protocol: Protocol, store: MeasurementStore
+    ) -> None:
+        self.cases: list[Case] = []
+        self._condition = condition
+        self._protocol = protocol
+        self._store = store
+        self._origin = runtimes[condition.runtime].origin
+        self._completed = store.completed(condition, protocol)
+        self._failures = store.failures(condition)
+        self._counts = Counter(store.launch_counts(condition))
+        self._started = time.monotonic()
+        self._done = 0
+
+    def is_settled(self, operator: Operator) -> bool:
+        """Whether earlier calls finished `operator` or gave it up."""
+        failures = self._failures.get(operator, ())
+        is_hopeless = any(failure.error_class in PERMANENT for failure in failures)
+        return operator in self._completed or is_hopeless or len(failures) >= MAX_ATTEMPTS
+
+    def build(
+        self, operators: list[Operator], cache: ArtefactCache, emphasis: Mapping[Operator, int]
+    ) -> Iterator[Progress]:
+        """Build the artefacts of `operators`; those that can be built are the cases."""
+        for index, operator in enumerate(operators):
+            failure = None
+            try:
+                folder = cache.artefact(operator, self._condition).folder.resolve()
+            except (UnsupportedOperatorError, WrongOutputError) as error:
+                failure = Failure(error_class(error), str(error))
+                self._record_failure(operator, failure)
+            else:
+                slices = emphasis.get(operator, 1)
+                self.cases.append(Case(str(index), operator, folder, slices))
+            elapsed_s = time.monotonic() - self._started
+            total = len(operators)
+            yield Progress(Stage.BUILD, index + 1, total, operator, None, failure, elapsed_s)
+
+    def rounds(self, plan: Plan, seed: int) -> Iterator[Progress]:
+        """Add a launch to every case, a fresh worker each round, until none is left."""
+        self._started = time.monotonic()
+        self._drop_finished()
+        while self.cases:
+            number = min(self._counts[case.operator] for case in self.cases)
+            random = numpy_generator(seed, "round", number)
+            order = [self.cases[i] for i in random.permutation(len(self.cases)).tolist()]
+            size = self._protocol.group_size
+            groups = [order[start : start + size] for start in range(0, len(order), size)]
+            for outcome in time_groups(groups, plan, spawn(seed, "round", number)):
+                self._record(outcome)
+                yield self._progress(outcome)
+            self._drop_finished()
+
+    def _record(self, outcome: Outcome) -> None:
+        operator = outcome.case.operator
+        if outcome.failure is not None:
+            self._record_failure(operator, outcome.failure)
+            self.cases.remove(outcome.case)
+        elif outcome.launch is not None:
+            self._store.record_launch(
+                operator,
+                self._condition,
+                outcome.launch,
+                outcome.state,
+                self._origin,
+                protocol=self._protocol,
+                environment=outcome.environment,
+            )
+            self._counts[operator] += 1
+            self._done += 1
+
+    def _record_failure(self, operator: Operator, failure: Failure) -> None:
+        self._store.record_failure(
+            operator, self._condition, failure.error_class, failure.message
+        )
+
+    def _progress(self, outcome: Outcome) -> Progress:
+        counts = (self._counts[case.operator] for case in self.cases)
+        needed = ((self._protocol.next_look(count) or count) - count for count in counts)
+        looks = self._protocol.looks
+        left = sum(
+            need
+            for need, case in zip(needed, self.cases, strict=True)
+            if self._counts[case.operator] not in looks
+        )
+        return Progress(
+            Stage.MEASURE,
+            self._done,
+            self._done + left,
+            outcome.case.operator,
+            outcome.launch,
+            outcome.failure,
+            time.monotonic() - self._started,
+        )
+
+    def _drop_finished(self) -> None:
+        """Drop the cases that need no further launch, and note that they are finished."""
+        protocol = self._protocol
+        due = [
+            case
+            for case in self.cases
+            if self._counts[case.operator] in protocol.looks
+            or self._counts[case.operator] >= protocol.max_launches
+        ]
+        if not due:
+            return
+        known = {m.operator: m for m in self._store.measurements(self._condition)}
+        for case in due:
+            found = known[case.operator]
+            if protocol.is_finished(found.count, found.relative_half_width):
+                self._store.record_completion(case.operator, self._condition, protocol)
+                self.cases.remove(case)

@@ -1,0 +1,250 @@
+"""Fitted models as folders: the table, the model's name and the seed; refitted when read.
+
+A model folder holds `manifest.json`, `table.yaml`, `held_out.json` and, later, `calibration.json`.
+No fitted state is stored, so that nothing in it can run code or depend on a library's version
+unnoticed: a few predictions are kept in the manifest and compared.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.artefact import (
+    MANIFEST,
+    canonical_json,
+    manifest,
+    read_json,
+    read_manifest,
+    sha256_of,
+    write_json,
+)
+from ...core.errors import ArtefactError, ConfigError, MissingLatencyError
+from ..condition import Condition
+from ..network import Calibration, NetworkLatency
+from ..table import LatencyTable, read_table, write_table
+from . import latency_models
+from .base import LatencyModel
+from .evaluate import HeldOut, noise
+from .lookup import Lookup
+
+KIND = "latency-model"
+TABLE = "table.yaml"
+HELD_OUT = "held_out.json"
+CALIBRATION = "calibration.json"
+_PROBES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A fitted latency model and everything known of it.
+
+    Attributes:
+        name: Its name in the registry.
+        table: What it was fitted to.
+        seed: The seed it was fitted with.
+        sha256: Hash of table, name, seed and calibration: equal hashes, equal predictions.
+        folder: Where it was read from; None for a bare table file.
+    """
+
+    model: LatencyModel
+    name: str
+    table: LatencyTable
+    seed: int
+    held_out: HeldOut
+    calibration: Calibration | None
+    folder: Path | None
+
+    @property
+    def condition(self) -> Condition:
+        return self.table.condition
+
+    @property
+    def origin(self) -> str:
+        return self.table.origin
+
+    @property
+    def sha256(self) -> str:
+        calibration = self.calibration.to_json() if self.calibration else None
+        fitted = _identity(self.name, self.table.sha256, self.seed)
+        return sha256_of(canonical_json({"model": fitted, "calibration": calibration}))
+
+    @property
+    def network(self) -> NetworkLatency:
+        """Latency of whole networks by this model and its calibration."""
+        return NetworkLatency(self.model, self.calibration)
+
+
+def write_model(
+    folder: Path,
+    name: str,
+    table: LatencyTable,
+    seed: int,
+    held_out: HeldOut,
+    space: str | None = None,
+) -> LoadedModel:
+    """Fit model `name` to `table` and write its folder, whole or not at all.
+
+    A model folder that is there already is replaced, its calibration with it. `space` names the
+    search space whose operators the table holds, for the manifest.
+
+    Raises:
+        ConfigError: `folder` holds something else, or the table is too small.
+        UnknownNameError: There is no such model.
+    """
+    if folder.exists() and not _is_replaceable(folder):
+        raise ConfigError(f"{folder} exists and is no latency model; name another --out folder.")
+    model = latency_models[name].fit(table, seed=seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        made = Path(temporary) / "new"
+        made.mkdir()
+        write_table(table, made / TABLE)
+        write_json(made / HELD_OUT, held_out.to_json())
+        record = manifest(
+            KIND,
+            config={
+                "model": name,
+                "device": table.condition.device,
+                "origin": table.origin,
+                "space": space,
+            },
+            seed=seed,
+            parents={"table": table.sha256},
+        )
+        write_json(made / MANIFEST, {**record, "probes_ms": _probes(model, table)})
+        if folder.exists():
+            folder.rename(Path(temporary) / "old")
+        made.rename(folder)
+    return LoadedModel(model, name, table, seed, held_out, None, folder)
+
+
+def write_calibration(
+    loaded: LoadedModel, calibration: Calibration, networks: Sequence[Mapping[str, Any]] = ()
+) -> LoadedModel:
+    """`loaded` with `calibration`, which is written beside the model.
+
+    Args:
+        networks: A JSON object for each measured network it rests on: `choices`, `macs`, `sum_ms`,
+            `predicted_ms`, `measured_ms`, `low_ms`, `high_ms`.
+
+    Raises:
+        ConfigError: The model is a bare table file, which has no folder to hold a calibration.
+    """
+    if loaded.folder is None:
+        raise ConfigError(
+            "A bare table cannot hold a calibration; make a model folder of it first with: "
+            "elat fit --model lookup --out DIR."
+        )
+    fitted = _identity(loaded.name, loaded.table.sha256, loaded.seed)
+    record = {
+        "model_sha256": fitted,
+        "calibration": calibration.to_json(),
+        "networks": [dict(network) for network in networks],
+    }
+    write_json(loaded.folder / CALIBRATION, record)
+    return replace(loaded, calibration=calibration)
+
+
+def read_model(path: Path) -> LoadedModel:
+    """The model in the folder `path`, fitted again; or the table in the file `path`, looked up.
+
+    Raises:
+        ArtefactError: It is missing, damaged, of another kind, or does not predict what it
+            predicted when it was written (another version of its library).
+    """
+    if path.is_file():
+        table = read_table(path)
+        return LoadedModel(Lookup.fit(table, seed=0), "lookup", table, 0, noise(table), None, None)
+    if not path.exists():
+        raise ArtefactError(
+            f"{path} does not exist; --latency takes a model folder (elat fit ... --out DIR) or a "
+            "table file (elat table ... --out FILE)."
+        )
+    record = read_manifest(path, KIND)
+    table = read_table(path / TABLE)
+    try:
+        name, seed = str(record["config"]["model"]), int(record["seed"])
+        probes = [float(value) for value in record["probes_ms"]]
+        is_same_table = record["parents"]["table"] == table.sha256
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"{path / MANIFEST} lacks what a model needs ({error!r}); fit again with: elat fit."
+        ) from error
+    if not is_same_table:
+        raise ArtefactError(
+            f"{path} holds another table than the one it was fitted to; fit again with: elat fit."
+        )
+    model = latency_models[name].fit(table, seed=seed)
+    if not np.allclose(_probes(model, table), probes, rtol=1e-6, atol=0):
+        raise ArtefactError(
+            f"The model {name} in {path} no longer predicts what it did when it was written (its "
+            "library has changed); fit again with: elat fit."
+        )
+    held = HeldOut.from_json(read_json(path / HELD_OUT))
+    calibration = _read_calibration(path, _identity(name, table.sha256, seed))
+    return LoadedModel(model, name, table, seed, held, calibration, path)
+
+
+def model_folder(home: Path, device: str, space: str, name: str) -> Path:
+    """Where the model `name` for `device` and `space` lives under `ELAT_HOME`."""
+    return home / "models" / device / space / name
+
+
+def newest_model(home: Path, device: str, space: str | None = None) -> Path | None:
+    """The folder of the model written last for `device` (and `space`) under `home`, if any."""
+    pattern = f"{device}/{space or '*'}/*/{MANIFEST}"
+    found = [path for path in (home / "models").glob(pattern) if path.is_file()]
+    if not found:
+        return None
+    return max(found, key=lambda path: (path.stat().st_mtime_ns, str(path))).parent
+
+
+def no_model(device: str, space: str | None = None) -> MissingLatencyError:
+    """The error where no latency model for `device` and `space` is there: how to make one."""
+    flags = f"--device {device} --space {space or 'SPACE'}"
+    return MissingLatencyError(
+        f"There is no latency model for {device}{f' and {space}' if space else ''}; make one "
+        f"with: elat measure {flags}; elat table {flags} --out FILE (to look at it); "
+        f"elat fit {flags} --model xgboost. Or name one with --latency FOLDER|FILE."
+    )
+
+
+def _read_calibration(folder: Path, fitted: str) -> Calibration | None:
+    path = folder / CALIBRATION
+    if not path.exists():
+        return None
+    data: Any = read_json(path)
+    if not isinstance(data, dict) or data.get("model_sha256") != fitted:
+        raise ArtefactError(
+            f"{path} belongs to another model; calibrate again with: elat calibrate --latency "
+            f"{folder}."
+        )
+    return Calibration.from_json(data.get("calibration") or {})
+
+
+def _identity(name: str, table_sha256: str, seed: int) -> str:
+    return sha256_of(canonical_json({"model": name, "table": table_sha256, "seed": seed}))
+
+
+def _probes(model: LatencyModel, table: LatencyTable) -> list[float]:
+    """A few predictions, by which a refitted model is recognised."""
+    operators = list(table)[:: max(1, len(table) // _PROBES)]
+    return list(model.predict(operators).latency_ms.tolist())
+
+
+def _is_replaceable(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    try:
+        read_manifest(folder, KIND)
+    except ArtefactError:
+        return False
+    return True

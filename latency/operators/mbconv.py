@@ -1,0 +1,167 @@
+"""The mobile inverted bottleneck of MobileNetV2, the block that ProxylessNAS chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ..graph.ir import Activation, GraphBuilder, Value
+from . import operators
+from .base import Operator, Shape
+from .checks import coerce, require, require_positive
+from .conv import ACTIVATIONS, Conv
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KERNELS = (3, 5, 7)
+MAX_EXPAND = 6
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """The multiple of `divisor` nearest to `value`, at least `divisor` and 90 % of `value`.
+
+    The rule by which MobileNets round channel counts (Sandler et al. 2018, reference code).
+    """
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+@operators.register("mbconv")
+@dataclass(frozen=True)
+class MBConv(Operator):
+    """Pointwise expansion, depthwise convolution, linear pointwise projection, and a skip.
+
+    Follows ProxylessNAS (Cai et al. 2019, `MBInvertedConvLayer`): batch norm after each, the
+    activation after the first two, no expansion convolution where `expand` is 1, and the input
+    added to the output where the stride is 1 and the widths are equal.
+
+    `se` puts squeeze-and-excitation behind the depthwise activation as MobileNetV3 does (Howard et
+    al. 2019, section 5.3): mean over the image, a pointwise layer to a quarter of the expanded
+    width rounded to a multiple of 8, ReLU, a pointwise layer back, hard sigmoid, product.
+
+    Args:
+        resolution: Side of the square input, in pixels.
+        kernel: Side of the depthwise window: 3, 5 or 7.
+        expand: Expanded width over input width, 1 to 6.
+        activation: `none`, `relu`, `relu6` or `hswish`.
+    """
+
+    in_channels: int
+    out_channels: int
+    resolution: int
+    kernel: int
+    stride: int = 1
+    expand: int = 6
+    se: bool = False
+    activation: Activation = Activation.RELU6
+
+    def __post_init__(self) -> None:
+        require_positive(
+            self, "in_channels", "out_channels", "resolution", "kernel", "stride", "expand"
+        )
+        require(self.kernel in KERNELS, self, f"kernel must be 3, 5 or 7, found {self.kernel}")
+        require(self.expand <= MAX_EXPAND, self, f"expand must be 1 to 6, found {self.expand}")
+        require(type(self.se) is bool, self, f"se must be true or false, found {self.se!r}")
+        coerce(self, "activation", Activation, ACTIVATIONS)
+
+    @property
+    def hidden_channels(self) -> int:
+        """Width of the depthwise convolution."""
+        return self.in_channels * self.expand
+
+    @property
+    def squeeze_channels(self) -> int:
+        """Width of the bottleneck of squeeze-and-excitation, whether or not `se` is set."""
+        return make_divisible(self.hidden_channels / 4)
+
+    @property
+    def has_skip(self) -> bool:
+        """Whether the input is added to the output."""
+        return self.stride == 1 and self.in_channels == self.out_channels
+
+    @cached_property
+    def convolutions(self) -> dict[str, Conv]:
+        """The two or three convolutions in order, by the name of their sub-module."""
+        hidden, resolution = self.hidden_channels, self.resolution
+        depth = Conv(hidden, hidden, resolution, self.kernel, self.stride, hidden, self.activation)
+        point = Conv(
+            hidden, self.out_channels, depth.out_resolution, 1, activation=Activation.NONE
+        )
+        parts = {"depth_conv": depth, "point_linear": point}
+        if self.expand == 1:
+            return parts
+        first = Conv(self.in_channels, hidden, resolution, 1, activation=self.activation)
+        return {"inverted_bottleneck": first, **parts}
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return ((self.in_channels, self.resolution, self.resolution),)
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.convolutions["point_linear"].output_shape
+
+    @property
+    def macs(self) -> int:
+        gate = 2 * self.hidden_channels * self.squeeze_channels if self.se else 0
+        return sum(conv.macs for conv in self.convolutions.values()) + gate
+
+    @property
+    def params(self) -> int:
+        hidden, squeeze = self.hidden_channels, self.squeeze_channels
+        gate = 2 * hidden * squeeze + hidden + squeeze if self.se else 0
+        return sum(conv.params for conv in self.convolutions.values()) + gate
+
+    @property
+    def traffic_elements(self) -> int:
+        channels, height, width = self.output_shape
+        skip = 3 * channels * height * width if self.has_skip else 0
+        total = sum(conv.traffic_elements for conv in self.convolutions.values()) + skip
+        return total + (self._gate_traffic if self.se else 0)
+
+    @property
+    def _gate_traffic(self) -> int:
+        hidden, squeeze = self.hidden_channels, self.squeeze_channels
+        image = hidden * self.convolutions["depth_conv"].out_resolution ** 2
+        mean = image + hidden
+        layers = 2 * (hidden + squeeze) + 2 * hidden * squeeze + hidden + squeeze
+        sigmoid = 2 * hidden
+        product = 2 * image + hidden
+        return mean + layers + sigmoid + product
+
+    def build(self) -> nn.Module:
+        """An `InvertedResidual` with the sub-module names of ProxylessNAS."""
+        from ..blocks import InvertedResidual, SqueezeExcite
+
+        return InvertedResidual(
+            {name: conv.build() for name, conv in self.convolutions.items()},
+            SqueezeExcite(self.hidden_channels, self.squeeze_channels) if self.se else None,
+            has_skip=self.has_skip,
+        )
+
+    def emit(self, builder: GraphBuilder, module: nn.Module, inputs: tuple[Value, ...]) -> Value:
+        x = inputs[0]
+        for name, conv in self.convolutions.items():
+            x = conv.emit(builder, module.get_submodule(name), (x,))
+            if name == "depth_conv" and self.se:
+                x = self._emit_gate(builder, module.get_submodule("se"), x)
+        return builder.add(inputs[0], x) if self.has_skip else x
+
+    def _emit_gate(self, builder: GraphBuilder, module: nn.Module, x: Value) -> Value:
+        from ..graph.fold import plain_weights
+
+        gate = builder.global_average_pool(x, keep_dims=True)
+        for name, activation in (("reduce", Activation.RELU), ("expand", Activation.HSIGMOID)):
+            weight, bias = plain_weights(module.get_submodule(name))
+            gate = builder.conv(gate, weight, bias, activation=activation)
+        return builder.mul(x, gate)
+
+    def __str__(self) -> str:
+        se = " se" if self.se else ""
+        act = "" if self.activation is Activation.RELU6 else f" {self.activation}"
+        return (
+            f"MBConv {self.in_channels}→{self.out_channels} {self.resolution}² "
+            f"k{self.kernel} s{self.stride} e{self.expand}{se}{act}"
+        )

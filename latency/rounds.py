@@ -1,0 +1,164 @@
+"""Groups of cases sent to workers, whatever happens to the workers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ElatError, MeasurementError, UnavailableError
+from ..core.seeding import spawn
+from .condition import Condition
+from .launch import Launch
+from .launcher import CRASH, WorkerLostError, WorkerProcess, start_worker
+from .measurement import Failure
+from .operators import Operator
+from .protocol import Protocol
+from .worker import UNAVAILABLE
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator with its artefact, under the name that the worker knows it by.
+
+    Attributes:
+        slices: How many slices it gets in each pass.
+    """
+
+    name: str
+    operator: Operator
+    folder: Path
+    slices: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: a launch with the machine's state and environment, or a failure."""
+
+    case: Case
+    launch: Launch | None
+    failure: Failure | None
+    state: dict[str, Any]
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How groups are timed: what stays the same from request to request."""
+
+    condition: Condition
+    protocol: Protocol
+    sentinel: Path | None
+    affinity: tuple[int, ...] | None
+    command: tuple[str, ...]
+
+    def request(self, group: Sequence[Case], seed: int) -> dict[str, Any]:
+        """The JSON message that asks a worker to time `group`."""
+        return {
+            "group": [
+                {"case": case.name, "artefact": str(case.folder), "slices": case.slices}
+                for case in group
+            ],
+            "sentinel": None if self.sentinel is None else str(self.sentinel),
+            "condition": self.condition.to_json(),
+            "protocol": self.protocol.to_json(),
+            "seed": spawn(seed, *(case.name for case in group)),
+            "affinity": None if self.affinity is None else list(self.affinity),
+        }
+
+
+def time_groups(groups: Iterable[Sequence[Case]], plan: Plan, seed: int) -> Iterator[Outcome]:
+    """Time `groups` in one fresh worker; yields one outcome for every case.
+
+    A worker that crashes or hangs is replaced. If it was loading a case, that case failed; if it
+    was timing a group, the group is halved until the culprit is alone.
+
+    Raises:
+        UnavailableError: The worker's runtime is not installed.
+        MeasurementError: A worker does not start, or refuses the request as a whole.
+    """
+    waiting = deque(list(group) for group in groups if group)
+    while waiting:
+        with start_worker(plan.command, plan.protocol.timeout_s) as worker:
+            while waiting:
+                attempt = _Attempt(waiting.popleft(), worker)
+                worker.send(plan.request(attempt.group, seed))
+                try:
+                    yield from attempt.outcomes(plan.protocol.timeout_s)
+                except WorkerLostError as error:
+                    worker.kill()
+                    culprit, rest = attempt.blame(error)
+                    waiting.extendleft(reversed(rest))
+                    if culprit is not None:
+                        failure = Failure(error.error_class, str(error))
+                        yield Outcome(culprit, None, failure, {}, worker.environment)
+                    break
+
+
+class _Attempt:
+    """One group given to one worker, and how far it got."""
+
+    def __init__(self, group: list[Case], worker: WorkerProcess) -> None:
+        self.group = group
+        self._worker = worker
+        self._unanswered = {case.name: case for case in group}
+        self._loading: str | None = None
+        self._is_begun = False
+
+    def outcomes(self, timeout_s: float) -> Iterator[Outcome]:
+        """The outcome of each case, as the worker answers.
+
+        Raises:
+            WorkerLostError: It answers no more.
+        """
+        while self._unanswered:
+            message = self._worker.receive(timeout_s)
+            if "case" in message:
+                yield self._outcome(message)
+            elif "error" in message:
+                raise _refusal(message["error"])
+            else:
+                self._is_begun = True
+                self._loading = message.get("at") if message.get("phase") == "load" else None
+
+    def blame(self, error: WorkerLostError) -> tuple[Case | None, list[list[Case]]]:
+        """The case that the worker was lost on, if it is known, and the groups to try again.
+
+        Raises:
+            MeasurementError: The worker was lost before it came to a case.
+        """
+        if not self._is_begun:
+            raise MeasurementError(f"The worker was lost before its first case. {error}")
+        left = list(self._unanswered.values())
+        culprit = self._unanswered.get(self._loading or "")
+        if culprit is None and len(left) == 1:
+            culprit = left[0]
+        if culprit is not None:
+            rest = [case for case in left if case is not culprit]
+            return culprit, [rest] if rest else []
+        middle = len(left) // 2
+        return None, [left[:middle], left[middle:]]
+
+    def _outcome(self, message: dict[str, Any]) -> Outcome:
+        case = self._unanswered.pop(str(message["case"]), None)
+        if case is None:
+            raise WorkerLostError(CRASH, f"The worker answered for {message['case']!r}, unasked.")
+        environment = self._worker.environment
+        if "error" in message:
+            found = message["error"]
+            if found["class"] == UNAVAILABLE:
+                raise UnavailableError(found["message"])
+            failure = Failure(found["class"], found["message"])
+            return Outcome(case, None, failure, {}, environment)
+        try:
+            launch = Launch.from_json(message["launch"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise MeasurementError(f"The worker's launch is not readable: {error!r}.") from error
+        return Outcome(case, launch, None, dict(message.get("state", {})), environment)
+
+
+def _refusal(found: dict[str, str]) -> ElatError:
+    kind = UnavailableError if found["class"] == UNAVAILABLE else MeasurementError
+    return kind(found["message"])

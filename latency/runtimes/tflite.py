@@ -1,0 +1,140 @@
+"""TFLite (LiteRT) on the CPU."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.config import Settings, parse
+from ...core.errors import MeasurementError, UnavailableError
+from ..sample import Sample, timed
+from . import runtimes
+from .base import Options, Runtime, Session
+
+if TYPE_CHECKING:
+    from ..condition import Condition
+    from ..graph.ir import Array, Graph
+    from ..graph.quantise import Quantisation
+
+# Module with the interpreter, and the package that brings it; the first one found is used.
+_PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
+_MISSING = "No TFLite interpreter is installed; install one with: pip install ai-edge-litert"
+
+
+class _Options(Settings):
+    xnnpack: bool = True
+
+
+@runtimes.register("tflite")
+class TFLite(Runtime):
+    """TFLite files on the interpreter of `ai-edge-litert`, or of `tflite-runtime` on boards.
+
+    Option `xnnpack`: whether the XNNPACK delegate runs what it can (the default of both
+    packages); without it TFLite's built-in kernels run, several times slower.
+
+    Artefacts are NHWC and, if int8, have int8 inputs and output: layout changes and conversions
+    happen outside the clock.
+    """
+
+    @property
+    def suffix(self) -> str:
+        return ".tflite"
+
+    def unavailable_reason(self) -> str | None:
+        return None if _package() else _MISSING
+
+    def version(self) -> str:
+        package = _package()
+        if package is None:
+            raise UnavailableError(_MISSING)
+        return f"{_PACKAGES[package]} {version(_PACKAGES[package])}"
+
+    def options(self, given: Mapping[str, Any]) -> Options:
+        options: Options = parse(_Options, dict(given), "tflite options").model_dump()
+        return options
+
+    def write(self, graph: Graph, quantisation: Quantisation | None) -> bytes:
+        if find_spec("ai_edge_litert") is None:
+            raise UnavailableError(
+                "Writing TFLite files needs: pip install ai-edge-litert (running them does not)."
+            )
+        from ..graph.tflite_file import write_tflite
+
+        return write_tflite(graph, quantisation)
+
+    @contextmanager
+    def open(
+        self, artefact: Path, inputs: Sequence[Array], condition: Condition
+    ) -> Iterator[Session]:
+        package = _package()
+        if package is None:
+            raise UnavailableError(_MISSING)
+        library = importlib.import_module(f"{package}.interpreter")
+        options = self.options(dict(condition.options))
+        interpreter = _load(library, artefact, options, condition.threads)
+        places = interpreter.get_input_details()
+        if len(places) != len(inputs):
+            raise MeasurementError(f"{artefact} takes {len(places)} inputs, got {len(inputs)}.")
+        for place, array in zip(places, inputs, strict=True):
+            try:
+                interpreter.set_tensor(place["index"], _placed(array, place))
+            except ValueError as error:
+                raise MeasurementError(f"{artefact} refuses its input: {error}") from error
+        yield _Session(interpreter)
+
+
+class _Session(Session):
+    def __init__(self, interpreter: Any) -> None:
+        self._interpreter = interpreter
+        self._target = interpreter.get_output_details()[0]
+
+    def time_loops(self, loops: int) -> Sample:
+        return timed(self._interpreter.invoke, loops)
+
+    def output(self) -> Array:
+        self._interpreter.invoke()
+        q = self._interpreter.get_tensor(self._target["index"])
+        real = q.astype(np.float32)
+        if q.dtype != np.float32:
+            scale, zero_point = self._target["quantization"]
+            real = (real - np.float32(zero_point)) * np.float32(scale)
+        nchw = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
+        return np.ascontiguousarray(nchw, np.float32)
+
+
+def _package() -> str | None:
+    return next((name for name in _PACKAGES if find_spec(name) is not None), None)
+
+
+def _load(library: Any, artefact: Path, options: Options, threads: int) -> Any:
+    resolvers = library.OpResolverType
+    resolver = (
+        resolvers.AUTO if options["xnnpack"] else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    try:
+        interpreter = library.Interpreter(
+            model_path=str(artefact),
+            num_threads=threads,
+            experimental_op_resolver_type=resolver,
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise MeasurementError(f"TFLite refuses {artefact}: {error}") from error
+    return interpreter
+
+
+def _placed(array: Array, place: Mapping[str, Any]) -> Any:
+    nhwc = array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+    if place["dtype"] == np.float32:
+        return np.ascontiguousarray(nhwc, np.float32)
+    scale, zero_point = place["quantization"]
+    limits = np.iinfo(place["dtype"])
+    q = np.rint(nhwc / np.float32(scale)) + zero_point
+    return np.ascontiguousarray(np.clip(q, limits.min, limits.max), place["dtype"])

@@ -1,0 +1,149 @@
+"""Warming up one session, and timing many in shuffled passes around a sentinel.
+
+The speed of a core moves by tens of per cent within seconds (clock boost, neighbours on a shared
+host). A case timed once in one stretch takes the speed of that moment for its own. So all sessions
+of a group stay loaded, each case is timed in short slices spread over many passes in random order,
+and right before and after every slice a fixed sentinel case is timed: the quotient of the two keeps
+the case and drops the moment.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+import numpy as np
+
+from ..core.errors import MeasurementError
+from .protocol import Protocol
+from .runtimes.base import Session
+from .sample import Clock, Sample
+
+_MAX_LOOPS = 1 << 20
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """What the warm-up of one session found.
+
+    Attributes:
+        run_ms: Median time of one run in the last window, in milliseconds.
+        calls: Runs before the first sample that counts.
+        is_warm: Whether the last two windows agreed before the cap.
+    """
+
+    run_ms: float
+    calls: int
+    is_warm: bool
+
+
+@dataclass
+class Slot:
+    """A warm session in a group: how to time its slices, and the slices so far.
+
+    Attributes:
+        loops: Runs of one slice.
+        settle: Untimed runs before each slice.
+        repeats: Slices in each pass.
+        error: Why the session dropped out while being timed, if it did.
+    """
+
+    session: Session
+    loops: int
+    settle: int
+    repeats: int = 1
+    samples: list[Sample] = field(default_factory=list)
+    sentinel: list[Sample] = field(default_factory=list)
+    error: Exception | None = None
+
+    def time_slice(self) -> Sample:
+        """One settled slice."""
+        self.session.time_loops(self.settle)
+        return self.session.time_loops(self.loops)
+
+
+def calibrate(session: Session, minimum_ms: float, clock: Clock) -> tuple[int, int]:
+    """Loops, doubled from one until a sample lasts `minimum_ms`, and the runs that it took.
+
+    Raises:
+        MeasurementError: The clock does not advance.
+    """
+    loops, calls = 1, 0
+    while True:
+        sample = session.time_loops(loops)
+        calls += loops
+        if sample.total_ms(clock) >= minimum_ms:
+            return loops, calls
+        if loops >= _MAX_LOOPS:
+            raise MeasurementError(
+                f"{calls} runs took {sample.total_ms(clock)} ms of {clock} time: the runtime does "
+                "no work in the thread that is timed, or none at all."
+            )
+        loops *= 2
+
+
+def warm_up(session: Session, protocol: Protocol, clock: Clock) -> WarmUp:
+    """Run until the medians of two successive windows agree, or the cap is reached."""
+    loops, calls = calibrate(session, protocol.calibration_ms, clock)
+    spent_ms = 0.0
+    previous: float | None = None
+    while True:
+        window = [session.time_loops(loops) for _ in range(protocol.window)]
+        calls += loops * len(window)
+        spent_ms += sum(sample.wall_ns for sample in window) / 1e6
+        current = statistics.median(sample.run_ms(clock) for sample in window)
+        if previous is not None and spent_ms >= protocol.warmup_min_ms:
+            if abs(current - previous) <= protocol.agreement * min(current, previous):
+                return WarmUp(current, calls, True)
+            if spent_ms >= protocol.warmup_cap_ms:
+                return WarmUp(current, calls, False)
+        previous = current
+
+
+def make_slot(
+    session: Session, warm: WarmUp, minimum_ms: float, protocol: Protocol, repeats: int = 1
+) -> Slot:
+    """A slot whose slices last `minimum_ms` at least.
+
+    A run that fills a slice alone is settled by one run before it, not by several.
+    """
+    loops = max(1, ceil(minimum_ms / warm.run_ms))
+    return Slot(session, loops, min(protocol.settle_calls, loops), repeats)
+
+
+def interleave(
+    slots: Sequence[Slot],
+    sentinel: Slot | None,
+    passes: int,
+    generator: np.random.Generator,
+    errors: tuple[type[Exception], ...],
+    before_slice: Callable[[int], None],
+) -> None:
+    """Time `slots` in shuffled passes, a sentinel slice between any two slices.
+
+    Each sample's sentinel is the sum of the sentinel's slices right before and right after it.
+
+    Args:
+        errors: What drops a slot out of the remaining passes instead of ending them.
+        before_slice: Called with the slot's index before each of its slices.
+    """
+    indices = np.repeat(np.arange(len(slots)), [slot.repeats for slot in slots])
+    for _ in range(passes):
+        before = sentinel.time_slice() if sentinel else None
+        for index in generator.permutation(indices).tolist():
+            slot = slots[index]
+            if slot.error is not None:
+                continue
+            before_slice(index)
+            try:
+                sample = slot.time_slice()
+            except errors as error:
+                slot.error = error
+                continue
+            slot.samples.append(sample)
+            if sentinel is not None and before is not None:
+                after = sentinel.time_slice()
+                slot.sentinel.append(before + after)
+                before = after

@@ -1,0 +1,306 @@
+"""The fresh process that times groups of cases; `python -m elat.latency.worker`.
+
+It speaks JSON lines, so that it runs here or behind a remote shell, and imports no torch.
+
+    out  {"worker": id, "environment": {...}}                          once, when it is ready
+    in   {"group": [{"case": id, "artefact": folder, "slices": 1}, ...], "sentinel": folder | null,
+          "condition": {...}, "protocol": {...}, "seed": 0, "affinity": [0] | null}
+    out  {"at": id, "phase": "load" | "run"}                           sign of life
+    out  {"case": id, "launch": {...}, "state": {...}}                 or
+    out  {"case": id, "error": {"class": ..., "message": ...}}         one a case
+    out  {"error": {"class": ..., "message": ...}}                     the request itself was wrong
+
+It ends when its input ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..core.errors import (
+    ConfigError,
+    ElatError,
+    UnavailableError,
+    UnsupportedOperatorError,
+    WrongOutputError,
+)
+from ..core.seeding import numpy_generator
+from ..devices.state import cpu_ticks, fingerprint, state, steal_pct
+from .artefacts import read_artefact
+from .condition import Condition
+from .launch import Launch
+from .protocol import Protocol
+from .runtimes import Runtime, Session, runtimes
+from .sample import Clock
+from .timing import Slot, WarmUp, interleave, make_slot, warm_up
+
+UNSUPPORTED, WRONG_OUTPUT, UNAVAILABLE = "UNSUPPORTED", "WRONG_OUTPUT", "UNAVAILABLE"
+RUNTIME, BAD_REQUEST = "RUNTIME", "BAD_REQUEST"
+
+# What a runtime may raise for one case; anything else ends the process, which its parent survives.
+_CASE_ERRORS = (ElatError, RuntimeError, ValueError, OSError, MemoryError)
+_SIGN_OF_LIFE_S = 0.5
+
+
+def error_class(error: Exception) -> str:
+    """The class of failure under which `error` is stored."""
+    kinds: dict[type[Exception], str] = {
+        UnsupportedOperatorError: UNSUPPORTED,
+        WrongOutputError: WRONG_OUTPUT,
+        UnavailableError: UNAVAILABLE,
+    }
+    return next((name for kind, name in kinds.items() if isinstance(error, kind)), RUNTIME)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One group to time, as the parent asked for it."""
+
+    cases: tuple[tuple[str, Path, int], ...]
+    sentinel: Path | None
+    condition: Condition
+    protocol: Protocol
+    seed: int
+    affinity: tuple[int, ...] | None
+
+    @classmethod
+    def parse(cls, line: str) -> _Request:
+        """The request on `line`.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        try:
+            data = json.loads(line)
+            sentinel, affinity = data["sentinel"], data["affinity"]
+            return cls(
+                tuple(
+                    (str(c["case"]), Path(c["artefact"]), int(c["slices"])) for c in data["group"]
+                ),
+                None if sentinel is None else Path(sentinel),
+                Condition.from_json(data["condition"]),
+                Protocol.from_json(data["protocol"]),
+                int(data["seed"]),
+                None if affinity is None else tuple(int(cpu) for cpu in affinity),
+            )
+        except (ValueError, TypeError, KeyError, ElatError) as error:
+            raise ConfigError(
+                f"Not a request: {type(error).__name__} {error}: {line[:200]!r}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A case whose output was right, warm and ready to be timed."""
+
+    case: str
+    order: int
+    started_utc: str
+    init_ms: float
+    first_call_ms: float
+    output_error: float
+    warm: WarmUp
+    slot: Slot
+
+
+class Worker:
+    """Answers requests; keeps the sentinel's session open from group to group."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._identity = uuid.uuid4().hex
+        self._order = 0
+        self._sentinel: tuple[Path, Condition, Slot] | None = None
+        self._runtimes: dict[str, Runtime] = {}
+        self._said_at = 0.0
+
+    def serve(self, lines: Iterator[str]) -> None:
+        """Answer every line of `lines` until they end."""
+        self._say({"worker": self._identity, "environment": fingerprint()})
+        gc.collect()
+        gc.freeze()
+        with ExitStack() as stack:
+            for line in lines:
+                if not line.strip():
+                    continue
+                try:
+                    request = _Request.parse(line)
+                    _pin(request.affinity)
+                    runtime = self._runtime(request.condition.runtime)
+                    self._open_sentinel(request, runtime, stack)
+                    self._time_group(request, runtime)
+                except BrokenPipeError:
+                    raise
+                except ConfigError as error:
+                    self._say({"error": {"class": BAD_REQUEST, "message": str(error)}})
+                except _CASE_ERRORS as error:
+                    self._say({"error": _described(error)})
+
+    def _runtime(self, name: str) -> Runtime:
+        """The runtime called `name`, the same object for every request."""
+        if name not in self._runtimes:
+            self._runtimes[name] = runtimes[name]()
+        return self._runtimes[name]
+
+    def _time_group(self, request: _Request, runtime: Runtime) -> None:
+        """Load, check and warm the group's cases, time those that are right, answer each."""
+        ticks = cpu_ticks()
+        with ExitStack() as stack:
+            loaded: list[_Loaded] = []
+            for case, folder, repeats in request.cases:
+                self._say({"at": case, "phase": "load"})
+                try:
+                    loaded.append(self._load(case, folder, repeats, request, runtime, stack))
+                except _CASE_ERRORS as error:
+                    self._say({"case": case, "error": _described(error)})
+            slots = [item.slot for item in loaded]
+            with _no_garbage_collection():
+                interleave(
+                    slots,
+                    self._sentinel[2] if self._sentinel else None,
+                    request.protocol.passes,
+                    numpy_generator(request.seed, "passes"),
+                    _CASE_ERRORS,
+                    lambda index: self._sign_of_life(loaded[index].case),
+                )
+            found = {**state(), "steal_pct": steal_pct(ticks, cpu_ticks())}
+            for item in loaded:
+                self._answer(item, found)
+
+    def _load(
+        self,
+        case: str,
+        folder: Path,
+        repeats: int,
+        request: _Request,
+        runtime: Runtime,
+        stack: ExitStack,
+    ) -> _Loaded:
+        started = datetime.now(UTC).isoformat()
+        artefact = read_artefact(folder)
+        before = time.perf_counter_ns()
+        session: Session = stack.enter_context(
+            runtime.open(artefact.model_path, artefact.inputs, request.condition)
+        )
+        init_ms = (time.perf_counter_ns() - before) / 1e6
+        first_call_ms = session.time_loops(1).wall_ms
+        output_error = artefact.check(session.output())
+        protocol = request.protocol
+        warm = warm_up(session, protocol, Clock.of(request.condition.threads))
+        slot = make_slot(session, warm, protocol.slice_ms, protocol, repeats)
+        self._order += 1
+        return _Loaded(
+            case, self._order - 1, started, init_ms, first_call_ms, output_error, warm, slot
+        )
+
+    def _open_sentinel(self, request: _Request, runtime: Runtime, stack: ExitStack) -> None:
+        """Open the sentinel that the request names, unless it is the one already open."""
+        folder = request.sentinel
+        if folder is None:
+            self._sentinel = None
+            return
+        if self._sentinel is not None and self._sentinel[:2] == (folder, request.condition):
+            return
+        artefact = read_artefact(folder)
+        session = stack.enter_context(
+            runtime.open(artefact.model_path, artefact.inputs, request.condition)
+        )
+        artefact.check(session.output())
+        warm = warm_up(session, request.protocol, Clock.of(request.condition.threads))
+        slot = make_slot(session, warm, request.protocol.sentinel_ms, request.protocol)
+        self._sentinel = (folder, request.condition, slot)
+
+    def _answer(self, item: _Loaded, found: dict[str, Any]) -> None:
+        if item.slot.error is not None:
+            self._say({"case": item.case, "error": _described(item.slot.error)})
+            return
+        launch = Launch(
+            worker=self._identity,
+            order=item.order,
+            started_utc=item.started_utc,
+            init_ms=item.init_ms,
+            first_call_ms=item.first_call_ms,
+            warmup_calls=item.warm.calls,
+            is_warm=item.warm.is_warm,
+            output_error=item.output_error,
+            samples=tuple(item.slot.samples),
+            sentinel=tuple(item.slot.sentinel),
+        )
+        self._say({"case": item.case, "launch": launch.to_json(), "state": found})
+
+    def _sign_of_life(self, case: str) -> None:
+        """Name the case about to run, now and then: a write for each slice would disturb it."""
+        if time.monotonic() - self._said_at > _SIGN_OF_LIFE_S:
+            self._say({"at": case, "phase": "run"})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self._said_at = time.monotonic()
+        self._out.write(json.dumps(message) + "\n")
+        self._out.flush()
+
+
+def _described(error: Exception) -> dict[str, str]:
+    return {"class": error_class(error), "message": str(error) or type(error).__name__}
+
+
+def _pin(affinity: tuple[int, ...] | None) -> None:
+    """Keep this process on the CPUs `affinity`; None leaves it to the scheduler.
+
+    Raises:
+        ConfigError: There are no such CPUs.
+    """
+    if affinity is None:
+        return
+    try:
+        os.sched_setaffinity(0, affinity)
+    except (OSError, ValueError) as error:
+        allowed = sorted(os.sched_getaffinity(0))
+        raise ConfigError(
+            f"Cannot run on CPUs {list(affinity)} ({error}); allowed are {allowed}. Repair "
+            "cpu.affinity in the device card."
+        ) from error
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keeps the garbage collector out of what is timed."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def serve(stdin: TextIO, stdout: TextIO) -> None:
+    """Answer the requests on `stdin` until it ends; a parent that is gone ends it, too."""
+    try:
+        Worker(stdout).serve(iter(stdin))
+    except BrokenPipeError:
+        return
+
+
+def main() -> None:
+    """Serve standard input and output, whatever native libraries print in between.
+
+    Replies go to a duplicate of standard output; what anything else writes to it goes to standard
+    error, so that it cannot break a line.
+    """
+    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "w") as replies:
+        os.dup2(2, 1)
+        serve(sys.stdin, replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Figure: the course of every search: E[LAT] over the bound, multiplier, entropy, loss, accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...search.result import Run
+from ..inputs import ReportInputs, Step
+from ..networks import MACS, label_of, target_of
+from ..source import Source
+from ..style import DASHES, Style, legend_below, panels
+from . import ReportFigure, figures
+
+Series = tuple[tuple[int, float], ...]
+POINTS = 240
+
+
+@dataclass(frozen=True)
+class Course:
+    """One search over its steps; each series is `(step, value)`, without the steps that lack it.
+
+    Attributes:
+        expected: Expected cost over the limit, a series a limit.
+        lam: The multiplier, a series a limit.
+        warm_steps: Steps before the architecture is trained.
+        source: Of the latencies that the search added up; None where it counted MACs.
+    """
+
+    label: str
+    source: Source | None
+    limits: tuple[str, ...]
+    expected: tuple[Series, ...]
+    lam: tuple[Series, ...]
+    entropy: Series
+    loss: Series
+    accuracy: Series
+    warm_steps: int
+
+
+@figures.register("search_course")
+class SearchCourse(ReportFigure[Course]):
+    """What a search did with its expected latency, step by step."""
+
+    title = "The course of the search"
+    about = (
+        "The expected cost is drawn as a share of its bound, which is the line at 1. Loss and "
+        "accuracy are means over neighbouring steps."
+    )
+    needs = "No run folder with a history was given; a search writes one: elat search."
+    place = 80
+
+    def collect(self, inputs: ReportInputs) -> tuple[Course, ...]:
+        """A course for each run whose history has a step."""
+        known = {model.device: model.source for model in inputs.models}
+        for run in inputs.runs:
+            for found in run.certificate.measured if run.certificate else ():
+                known.setdefault(found.device, Source.of(found.origin, found.condition))
+        pairs = zip(inputs.runs, inputs.histories, strict=True)
+        return tuple(_course(run, steps, known) for run, steps in pairs if steps)
+
+    def sources(self, rows: tuple[Course, ...]) -> tuple[Source, ...]:
+        return tuple(row.source for row in rows if row.source is not None)
+
+    def describe(self, rows: tuple[Course, ...]) -> str:
+        """Where each expected cost ended."""
+        parts = [
+            f"{row.label}: {series[-1][1]:.1%} of the bound on {name}"
+            for row in rows
+            for name, series in zip(row.limits, row.expected, strict=True)
+            if series
+        ]
+        ends = f" At its end the expected cost was, {'; '.join(parts)}." if parts else ""
+        return f"Each search over its steps.{ends}"
+
+    def draw(self, rows: tuple[Course, ...], style: Style) -> Figure:
+        figure, axes = panels(style, 5 if style.is_narrow else 6, height_in=2.05, columns=3)
+        titles = ("Expected cost / bound", "Multiplier λ", "Entropy of choices (nats)",
+                  "Loss", "Accuracy of the batch (%)")  # fmt: skip
+        for one, title in zip(axes, titles, strict=False):
+            one.set_title(title)
+            one.set_xlabel("step")
+        for unused in axes[5:]:
+            unused.set_axis_off()
+        for position, row in enumerate(rows):
+            _draw_course(axes, row, position, style)
+        axes[0].axhline(1, color=style.theme.ink, linewidth=0.9, linestyle=(0, (4, 3)))
+        warm = max(row.warm_steps for row in rows)
+        for one in axes[:5]:
+            if warm:
+                one.axvspan(0, warm, color=style.theme.line, alpha=0.5, linewidth=0, zorder=0)
+        if warm:
+            axes[0].text(
+                0.03, 0.03, "shaded: warm-up", transform=axes[0].transAxes, fontsize=7.5,
+                color=style.theme.muted, va="bottom",
+            )  # fmt: skip
+        legend_below(figure, style, axes)
+        return figure
+
+
+def smoothed(series: Series, points: int = POINTS) -> Series:
+    """At most `points` of `series`: means over runs of neighbours of equal length.
+
+    Each mean stands at the mean step of its run.
+    """
+    size = -(-len(series) // points)
+    if size <= 1:
+        return series
+    runs = [np.asarray(series[i : i + size], float).mean(0) for i in range(0, len(series), size)]
+    return tuple((round(float(step)), float(value)) for step, value in runs)
+
+
+def _course(run: Run, steps: tuple[Step, ...], known: dict[str, Source]) -> Course:
+    limits = run.result.limits
+    target = target_of(run)
+    first_architecture = next((s.step for s in steps if s.expected or s.lam), 0)
+    return Course(
+        label=label_of(target),
+        source=_source(run, target, known),
+        limits=tuple(limit.name for limit in limits),
+        expected=tuple(
+            tuple((s.step, s.expected[i] / limit.limit) for s in steps if len(s.expected) > i)
+            for i, limit in enumerate(limits)
+        ),
+        lam=tuple(
+            tuple((s.step, s.lam[i]) for s in steps if len(s.lam) > i) for i in range(len(limits))
+        ),
+        entropy=tuple((s.step, s.entropy) for s in steps if s.entropy is not None),
+        loss=tuple((s.step, s.loss) for s in steps if s.loss is not None),
+        accuracy=tuple((s.step, s.accuracy) for s in steps if s.accuracy is not None),
+        warm_steps=first_architecture if steps[0].phase.startswith("warm") else 0,
+    )
+
+
+def _source(run: Run, target: str, known: dict[str, Source]) -> Source | None:
+    if target == MACS:
+        return None
+    condition = known[target].condition if target in known else None
+    return Source(run.result.origin, target, condition)
+
+
+def _draw_course(axes: list[Axes], row: Course, position: int, style: Style) -> None:
+    colour = style.accent(position)
+    for number, (name, expected, lam) in enumerate(
+        zip(row.limits, row.expected, row.lam, strict=True)
+    ):
+        dash = DASHES[number % len(DASHES)]
+        label = row.label if len(row.limits) == 1 else f"{row.label}, {name}"
+        _line(axes[0], expected, colour, dash, label)
+        _line(axes[1], lam, colour, dash, label)
+    _line(axes[2], row.entropy, colour, "-", row.label)
+    _line(axes[3], row.loss, colour, "-", row.label)
+    percent = tuple((step, 100 * value) for step, value in row.accuracy)
+    _line(axes[4], percent, colour, "-", row.label)
+
+
+def _line(axes: Axes, series: Series, colour: str, dash: str, label: str) -> None:
+    thin = smoothed(series)
+    if thin:
+        axes.plot([s for s, _ in thin], [v for _, v in thin], dash, color=colour, label=label)

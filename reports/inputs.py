@@ -1,0 +1,165 @@
+"""What a report is made of: run folders and latency-model folders, read once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.artefact import MANIFEST, read_json
+from ..core.errors import ArtefactError
+from ..search.result import HISTORY, RESULT, Run, read_run
+from .models import MODEL_KIND, ModelFolder, read_model_folder
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a search's history; what a strategy does not record is None or empty.
+
+    Attributes:
+        expected: E[LAT] for each limit of the search, in the limit's unit.
+        lam: Lagrange multiplier of each limit.
+        entropy: Mean entropy of the choice blocks, in nats.
+        accuracy: Of the batch, in [0, 1].
+    """
+
+    step: int
+    phase: str
+    loss: float | None
+    accuracy: float | None
+    expected: tuple[float, ...]
+    lam: tuple[float, ...]
+    entropy: float | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """How one of the folders came to be, as its manifest tells."""
+
+    folder: Path
+    data: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return str(self.data.get("kind", "artefact"))
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything a figure or table may collect from; `histories` run parallel to `runs`."""
+
+    runs: tuple[Run, ...]
+    histories: tuple[tuple[Step, ...], ...]
+    models: tuple[ModelFolder, ...]
+    manifests: tuple[Manifest, ...] = ()
+
+
+def read_inputs(folders: Iterable[Path]) -> ReportInputs:
+    """What `folders` hold: runs, latency models, or folders with such folders at any depth.
+
+    Raises:
+        ArtefactError: A folder is not there, nothing in it can be reported, or a file in it is
+            cut short.
+    """
+    asked = [Path(folder) for folder in folders]
+    found: dict[Path, None] = {}
+    for folder in asked:
+        if not folder.is_dir():
+            raise ArtefactError(f"{folder} is no folder; give folders of elat search or elat fit.")
+        found.update(dict.fromkeys(_usable(folder)))
+    runs = tuple(read_run(path) for path in found if _is_run(path))
+    models = tuple(read_model_folder(path) for path in found if not _is_run(path))
+    if not runs and not models:
+        raise ArtefactError(
+            f"{', '.join(map(str, asked)) or 'No folder'} holds neither a finished search nor a "
+            "latency model; make one with: elat demo --out DIR (or elat search, elat fit)."
+        )
+    return ReportInputs(
+        runs,
+        tuple(read_history(run.folder / HISTORY) for run in runs),
+        models,
+        tuple(_manifests(found)),
+    )
+
+
+def read_history(path: Path) -> tuple[Step, ...]:
+    """The steps in the JSON-lines file at `path`, in order; none where there is no file.
+
+    A last line without its end is left out: a search that was stopped may leave one.
+
+    Raises:
+        ArtefactError: A line before the last is not a JSON object with a `step`.
+    """
+    if not path.exists():
+        return ()
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"{path} is not readable ({error}); resume the search.") from error
+    steps: list[Step] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            steps.append(_step(json.loads(line)))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if number == len(lines):
+                break
+            raise ArtefactError(
+                f"{path}, line {number} is no step of a search ({error}); "
+                "it was edited: remove the run folder and search again."
+            ) from error
+    return tuple(steps)
+
+
+def _usable(folder: Path) -> list[Path]:
+    if _is_run(folder) or _is_model(folder):
+        return [folder]
+    inner = sorted(path for path in folder.iterdir() if path.is_dir())
+    return [usable for path in inner for usable in _usable(path)]
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / RESULT).is_file()
+
+
+def _is_model(folder: Path) -> bool:
+    path = folder / MANIFEST
+    if not path.is_file():
+        return False
+    data = read_json(path)
+    return isinstance(data, dict) and data.get("kind") == MODEL_KIND
+
+
+def _manifests(folders: Iterable[Path]) -> list[Manifest]:
+    found = []
+    for folder in folders:
+        path = folder / MANIFEST
+        if path.is_file():
+            data = read_json(path)
+            if not isinstance(data, dict):
+                raise ArtefactError(f"{path} is no manifest; make {folder} again.")
+            found.append(Manifest(folder, data))
+    return found
+
+
+def _step(data: Mapping[str, Any]) -> Step:
+    return Step(
+        step=int(data["step"]),
+        phase=str(data.get("phase", "")),
+        loss=_number(data.get("loss")),
+        accuracy=_number(data.get("accuracy")),
+        expected=_numbers(data.get("expected")),
+        lam=_numbers(data.get("lam")),
+        entropy=_number(data.get("entropy")),
+    )
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _numbers(value: Sequence[float] | float | None) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),)  # type: ignore[arg-type]

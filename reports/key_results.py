@@ -1,0 +1,125 @@
+"""What a report says first, in plain words: the bound, the specialisation, the predictor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .inputs import ReportInputs
+from .networks import Network, networks
+from .source import has_simulated
+from .specialisation import check_specialisation, compare
+from .statistics import errors
+
+
+class Verdict(StrEnum):
+    """How a statement stands to what the program promises."""
+
+    GOOD = "good"
+    BAD = "bad"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence, its short head and how it stands."""
+
+    head: str
+    text: str
+    verdict: Verdict
+
+
+def key_results(inputs: ReportInputs) -> tuple[Statement, ...]:
+    """What the inputs show, most important first; empty where nothing was measured or searched."""
+    rows = networks(inputs)
+    found = [
+        _origin(inputs, rows), _bounds(rows), _specialisation(rows), _accuracy(rows),
+        _prediction(inputs),
+    ]  # fmt: skip
+    return tuple(statement for statement in found if statement is not None)
+
+
+def _origin(inputs: ReportInputs, rows: tuple[Network, ...]) -> Statement | None:
+    sources = [s for row in rows for s in row.sources] + [m.source for m in inputs.models]
+    if not has_simulated(sources) and all(row.origin != "simulated" for row in rows):
+        return None
+    return Statement(
+        "Simulated numbers",
+        "Some numbers of this report are simulated, not measured. They say nothing of a device.",
+        Verdict.BAD,
+    )
+
+
+def _bounds(rows: tuple[Network, ...]) -> Statement | None:
+    bounded = [row for row in rows if row.bound_ms is not None and row.on(row.target)]
+    if not bounded:
+        return None
+    kept = [row for row in bounded if row.is_met]
+    parts = [
+        f"{own.latency_ms:.3g} ms of {row.bound_ms:.3g} ms on {row.target} ({row.used_share:.0%})"
+        for row in bounded
+        if (own := row.on(row.target)) is not None
+    ]
+    head = (
+        f"{'Every' if len(kept) == len(bounded) else f'{len(kept)} of {len(bounded)}'} "
+        f"bound{'' if len(kept) == len(bounded) else 's'} kept on the device"
+    )
+    text = f"Measured, with the upper confidence limit under the bound: {'; '.join(parts)}."
+    if len(kept) < len(bounded):
+        broken = ", ".join(row.label for row in bounded if not row.is_met)
+        text = f"Measured: {'; '.join(parts)}. Broken by the network {broken}."
+    return Statement(head, text, Verdict.GOOD if len(kept) == len(bounded) else Verdict.BAD)
+
+
+def _specialisation(rows: tuple[Network, ...]) -> Statement | None:
+    pairs = compare(rows)
+    if not pairs:
+        return None
+    problems = check_specialisation(rows)
+    if problems:
+        return Statement("A network is beaten on its own device", " ".join(problems), Verdict.BAD)
+    between = [pair for pair in pairs if pair.rival.is_for_device] or list(pairs)
+    won = [pair for pair in between if pair.gain > 0]
+    head = (
+        "Each network is the fastest on its own device"
+        if len(won) == len(between)
+        else "No network is significantly beaten on its own device"
+    )
+    return Statement(
+        head,
+        " ".join(map(str, between)),
+        Verdict.GOOD if len(won) == len(between) else Verdict.PLAIN,
+    )
+
+
+def _accuracy(rows: tuple[Network, ...]) -> Statement | None:
+    known = [row for row in rows if row.accuracy is not None]
+    if not known:
+        return None
+    parts = [f"{row.label} {100 * row.accuracy.mean:.2f} %" for row in known if row.accuracy]
+    return Statement(
+        "Accuracy on the test set",
+        f"Trained from scratch after verification: {', '.join(parts)}.",
+        Verdict.PLAIN,
+    )
+
+
+def _prediction(inputs: ReportInputs) -> Statement | None:
+    parts = []
+    for model in sorted(inputs.models, key=lambda m: (m.device, m.name)):
+        words = []
+        if model.held_out:
+            off = errors(*_pairs([(p.predicted_ms, p.measured_ms) for p in model.held_out]))
+            words.append(f"{off.mape:.1%} on operators it had not seen")
+        if model.calibration:
+            off = errors(*_pairs([(n.predicted_ms, n.measured_ms) for n in model.calibration]))
+            words.append(f"{off.mape:.1%} on {off.count} whole networks after calibration")
+        if words:
+            parts.append(f"{model.name} on {model.device}: {' and '.join(words)}")
+    if not parts:
+        return None
+    return Statement("How good the predictions are", f"{'; '.join(parts)}.", Verdict.PLAIN)
+
+
+def _pairs(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [a for a, _ in pairs], [b for _, b in pairs]

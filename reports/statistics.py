@@ -1,0 +1,85 @@
+"""Errors of predictions and rank correlations, as figures and tables print them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far predictions lie from measurements; shares and the mean in [0, 1] of the latter.
+
+    Attributes:
+        mape: Mean absolute percentage error, as a share: 0.03 is 3 %.
+        bias: Mean signed error, as a share; above 0 where predictions are too high.
+        within_5: Share of predictions at most 5 % off.
+        spearman: Rank correlation; None for fewer than three points or constant ones.
+    """
+
+    count: int
+    mape: float
+    bias: float
+    within_5: float
+    within_10: float
+    spearman: float | None
+
+
+def errors(predicted: Sequence[float], measured: Sequence[float]) -> Errors:
+    """Errors of `predicted` against `measured`, one each, in the same unit.
+
+    Raises:
+        ValueError: There is none, or the lengths differ, or a measurement is not above 0.
+    """
+    p, m = np.asarray(predicted, float), np.asarray(measured, float)
+    if p.shape != m.shape or p.size == 0 or not (m > 0).all():
+        raise ValueError("predictions and positive measurements must come in pairs, at least one")
+    off = p / m - 1
+    size = np.abs(off)
+    return Errors(
+        count=p.size,
+        mape=float(size.mean()),
+        bias=float(off.mean()),
+        within_5=float((size <= 0.05).mean()),
+        within_10=float((size <= 0.10).mean()),
+        spearman=spearman(predicted, measured),
+    )
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Spearman's rank correlation; None for fewer than three points or constant ones."""
+    return float(stats.spearmanr(x, y).statistic) if _is_rankable(x, y) else None
+
+
+def kendall(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Kendall's rank correlation (tau-b); None for fewer than three points or constant ones."""
+    return float(stats.kendalltau(x, y).statistic) if _is_rankable(x, y) else None
+
+
+def _is_rankable(x: Sequence[float], y: Sequence[float]) -> bool:
+    return len(x) >= 3 and len(set(x)) > 1 and len(set(y)) > 1
+
+
+def affine_left_out(x: Sequence[float], y: Sequence[float]) -> list[float] | None:
+    """Each `y` predicted from its `x` by the least-squares line through the other points.
+
+    From the fit to all points (Allen 1974, the PRESS residual): with leverage h of a point and its
+    residual r, leaving the point out moves its own prediction to y - r / (1 - h).
+
+    Returns:
+        One prediction a point; None for fewer than four points, a constant `x`, or a point
+        without which `x` is constant.
+    """
+    a, b = np.asarray(x, float), np.asarray(y, float)
+    if a.size < 4 or np.ptp(a) == 0:
+        return None
+    design = np.column_stack([a, np.ones_like(a)])
+    basis, _ = np.linalg.qr(design)
+    leverage = (basis**2).sum(axis=1)
+    if (leverage > 1 - 1e-9).any():
+        return None
+    residual = b - basis @ (basis.T @ b)
+    return [float(v) for v in b - residual / (1 - leverage)]

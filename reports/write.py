@@ -1,0 +1,139 @@
+"""A report as files: the page, every figure and table, and all of it as one PDF and one PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..core.artefact import MANIFEST, manifest, sha256_of, write_bytes, write_json
+from .inputs import ReportInputs
+from .key_results import key_results
+from .page import lead_of, render_page, title_of
+from .parts import FigurePart, Part, TablePart, collect_parts
+from .renderers import to_csv, to_latex, to_markdown
+from .sheet import table_sheet, text_sheet
+from .style import WIDE, pdf_bytes, png_bytes
+
+PAGE = "index.html"
+_OVERVIEW_DPI = 110
+_GUTTER = 24
+
+Pixels = NDArray[np.uint8]
+
+
+def write_report(inputs: ReportInputs, out: Path) -> Path:
+    """Write the whole report into the folder `out`; the same inputs give the same bytes.
+
+    `index.html` is self-contained; beside it lie `figures/NAME.pdf|png`,
+    `tables/NAME.csv|md|tex`, `report.pdf` and `report.png`. Parts whose inputs are missing are
+    named on the page with what would make them, and have no file.
+
+    Returns:
+        The path of `index.html`, which is written last.
+    """
+    parts = collect_parts(inputs)
+    written = dict(_part_files(parts))
+    sheets = [_front(inputs), *(sheet for part in parts for sheet in _sheet(part))]
+    page = render_page(inputs, parts, written)
+    for path in _possible_files(parts):
+        if path not in written:
+            (out / path).unlink(missing_ok=True)
+    for path, data in written.items():
+        write_bytes(out / path, data)
+    write_bytes(out / "report.pdf", _pdf(sheets))
+    write_bytes(out / "report.png", _overview(sheets))
+    write_json(out / MANIFEST, _manifest(inputs))
+    write_bytes(out / PAGE, page.encode())
+    return out / PAGE
+
+
+def _part_files(parts: tuple[Part, ...]) -> Iterator[tuple[str, bytes]]:
+    for part in parts:
+        if isinstance(part, FigurePart):
+            if part.rows:
+                figure = part.figure.finished(part.rows, WIDE)
+                yield f"figures/{part.name}.pdf", pdf_bytes(figure)
+                yield f"figures/{part.name}.png", png_bytes(figure)
+        elif part.grid is not None:
+            title = part.table.title
+            yield f"tables/{part.name}.csv", to_csv(part.grid).encode()
+            yield f"tables/{part.name}.md", to_markdown(part.grid, title).encode()
+            yield f"tables/{part.name}.tex", to_latex(part.grid, title, part.name).encode()
+
+
+def _possible_files(parts: tuple[Part, ...]) -> Iterator[str]:
+    for part in parts:
+        folder, suffixes = (
+            ("figures", ("pdf", "png"))
+            if isinstance(part, FigurePart)
+            else ("tables", ("csv", "md", "tex"))
+        )
+        for suffix in suffixes:
+            yield f"{folder}/{part.name}.{suffix}"
+
+
+def _front(inputs: ReportInputs) -> Figure:
+    items = [(statement.head, statement.text) for statement in key_results(inputs)]
+    with mpl.rc_context(WIDE.rc()):
+        return text_sheet(title_of(inputs), lead_of(inputs), items, WIDE)
+
+
+def _sheet(part: Part) -> Iterator[Figure]:
+    if isinstance(part, TablePart):
+        if part.grid is not None:
+            with mpl.rc_context(WIDE.rc()):
+                yield table_sheet(part.table.title, part.table.about, part.grid, WIDE)
+    elif part.rows:
+        yield part.figure.finished(part.rows, WIDE)
+
+
+def _pdf(sheets: list[Figure]) -> bytes:
+    buffer = io.BytesIO()
+    nothing = {"CreationDate": None, "Creator": None, "Producer": None}
+    with mpl.rc_context({"pdf.fonttype": 42}), PdfPages(buffer, metadata=nothing) as pages:
+        for sheet in sheets:
+            pages.savefig(sheet)
+    return buffer.getvalue()
+
+
+def _overview(sheets: list[Figure]) -> bytes:
+    """All sheets in two columns; each goes to the shorter one, so that they end about level."""
+    columns: tuple[list[Pixels], list[Pixels]] = ([], [])
+    for sheet in sheets:
+        shorter = min(columns, key=lambda column: sum(len(pixels) for pixels in column))
+        shorter.append(_pixels(sheet))
+    height = max(sum(len(p) + _GUTTER for p in column) for column in columns) + _GUTTER
+    width = max(p.shape[1] for column in columns for p in column)
+    whole = np.full((height, 2 * width + 3 * _GUTTER, 3), 255, np.uint8)
+    for number, column in enumerate(columns):
+        left, top = _GUTTER + number * (width + _GUTTER), _GUTTER
+        for pixels in column:
+            whole[top : top + len(pixels), left : left + pixels.shape[1]] = pixels
+            top += len(pixels) + _GUTTER
+    buffer = io.BytesIO()
+    image.imsave(buffer, whole, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _pixels(sheet: Figure) -> Pixels:
+    sheet.set_dpi(_OVERVIEW_DPI)
+    canvas = FigureCanvasAgg(sheet)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _manifest(inputs: ReportInputs) -> dict[str, object]:
+    parents = {
+        str(record.folder): sha256_of((record.folder / MANIFEST).read_bytes())
+        for record in inputs.manifests
+    }
+    return manifest("report", config={}, seed=None, parents=parents)

@@ -1,0 +1,162 @@
+"""The best architecture within the bounds: multiple-choice knapsack, solved exactly by HiGHS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+from ..core.errors import ConfigError, InfeasibleError
+from .architecture import Architecture
+from .bound import Bound
+from .expected_latency import ExpectedLatency
+
+# HiGHS stops at an absolute gap of 1e-6: scores spanning this much are optimal to 1e-9 of the span.
+_SPAN = 1e3
+# HiGHS accepts a row that exceeds its right side by 1e-6; rows are scaled to about 1.
+_SLACK = 2e-6
+_CUTS_BEFORE_TIGHTENING = 50
+
+
+@dataclass(frozen=True)
+class Projected:
+    """An architecture within every bound, and the sum of the scores of its choices."""
+
+    architecture: Architecture
+    score: float
+
+
+def project(
+    scores: NDArray[np.float64],
+    costs: Sequence[ExpectedLatency],
+    bounds: Sequence[Bound],
+    count: int = 1,
+) -> tuple[Projected, ...]:
+    """The `count` architectures of greatest score within every bound, the best first.
+
+    Maximises `sum u_lj z_lj` over binary `z` with one choice a block and `fixed + sum c_lj z_lj <=
+    limit` for every bound. Each solution, and each that only the solver's tolerance let in, is
+    excluded by the cut `sum of its z <= blocks - 1`; whether an architecture is within a bound is
+    decided by the exactly rounded sum of `ExpectedLatency.of`, never by the solver.
+
+    Args:
+        scores: `blocks choices`; what stands in the padding does not count.
+
+    Returns:
+        Fewer than `count` where fewer architectures are within the bounds.
+
+    Raises:
+        ConfigError: A score is not finite, or there is no cost.
+        InfeasibleError: No architecture is within all bounds together.
+    """
+    if not costs:
+        raise ConfigError("A projection needs the costs of the space, one for each bound.")
+    program = _Program(scores, costs, bounds)
+    found: list[Projected] = []
+    slipped = 0
+    while len(found) < count:
+        choices = program.solve(slack=_SLACK if slipped >= _CUTS_BEFORE_TIGHTENING else 0.0)
+        if choices is None:
+            break
+        program.exclude(choices)
+        if all(b.allows(c.of_choices(choices)) for c, b in zip(costs, bounds, strict=True)):
+            architecture = Architecture(costs[0].space.name, choices)
+            found.append(Projected(architecture, program.score(choices)))
+        else:
+            slipped += 1
+    if not found:
+        raise InfeasibleError(_nothing(costs, bounds))
+    return tuple(found)
+
+
+class _Program:
+    """The integer program, and the cuts added so far."""
+
+    def __init__(
+        self,
+        scores: NDArray[np.float64],
+        costs: Sequence[ExpectedLatency],
+        bounds: Sequence[Bound],
+    ) -> None:
+        mask = costs[0].mask.numpy()
+        self._block, self._choice = np.nonzero(mask)
+        self._blocks = mask.shape[0]
+        self._scores = np.asarray(scores, dtype=np.float64)[mask]
+        if not np.isfinite(self._scores).all():
+            raise ConfigError("A score of the projection is not a finite number.")
+        # Only differences within a block matter: shifting each block to a maximum of 0 and scaling
+        # the widest to a fixed span keeps the solver's absolute tolerances meaningful.
+        top = np.full(self._blocks, -np.inf)
+        np.maximum.at(top, self._block, self._scores)
+        shifted = self._scores - top[self._block]
+        span = float(-shifted.min())
+        self._objective = -shifted * (_SPAN / span if span > 0 else 0.0)
+        self._budgets = [self._budget(c, b, mask) for c, b in zip(costs, bounds, strict=True)]
+        self._cuts: list[tuple[int, ...]] = []
+
+    def _budget(
+        self, cost: ExpectedLatency, bound: Bound, mask: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], float]:
+        """Row and right side of one bound, with each block's least cost taken off both."""
+        values = cost.cost.numpy()[mask]
+        least = np.full(self._blocks, np.inf)
+        np.minimum.at(least, self._block, values)
+        room = bound.limit - float(cost.fixed) - float(least.sum())
+        extra = values - least[self._block]
+        scale = max(abs(room), float(extra.max()), np.finfo(float).tiny)
+        return extra / scale, room / scale
+
+    def score(self, choices: Sequence[int]) -> float:
+        """Sum of the given scores of `choices`."""
+        return float(sum(self._scores[i] for i in self._columns(choices)))
+
+    def exclude(self, choices: Sequence[int]) -> None:
+        """Forbid exactly this choice in all later solutions."""
+        self._cuts.append(self._columns(choices))
+
+    def solve(self, slack: float) -> tuple[int, ...] | None:
+        """The best choices left, or None if there are none; budgets shrink by `slack`."""
+        size = len(self._scores)
+        one = csr_array((np.ones(size), (self._block, np.arange(size))), (self._blocks, size))
+        constraints = [LinearConstraint(one, 1, 1)]
+        # The solver may not lose an architecture that meets a bound exactly to rounding.
+        give = 1e-12 if slack == 0.0 else -slack
+        for row, right in self._budgets:
+            constraints.append(LinearConstraint(row[None, :], -np.inf, right + give))
+        for cut in self._cuts:
+            row = np.zeros(size)
+            row[list(cut)] = 1
+            constraints.append(LinearConstraint(row[None, :], -np.inf, self._blocks - 1))
+        result = milp(
+            self._objective,
+            integrality=np.ones(size),
+            bounds=Bounds(0, 1),
+            constraints=constraints,
+            options={"mip_rel_gap": 0.0},
+        )
+        if result.x is None:
+            return None
+        chosen = np.full(self._blocks, -1)
+        best = np.full(self._blocks, -1.0)
+        for index, value in enumerate(result.x):
+            if value > best[self._block[index]]:
+                best[self._block[index]] = value
+                chosen[self._block[index]] = self._choice[index]
+        return tuple(int(choice) for choice in chosen)
+
+    def _columns(self, choices: Sequence[int]) -> tuple[int, ...]:
+        starts = np.searchsorted(self._block, np.arange(self._blocks))
+        return tuple(int(start) + choice for start, choice in zip(starts, choices, strict=True))
+
+
+def _nothing(costs: Sequence[ExpectedLatency], bounds: Sequence[Bound]) -> str:
+    asked = ", ".join(f"{b.limit:g} {b.unit} on {b.name}" for b in bounds)
+    fastest = ", ".join(f"{c.of(c.fastest()):g} {c.unit} on {c.name}" for c in costs)
+    return (
+        f"No architecture of {costs[0].space.name} stays within {asked} at once; "
+        f"the fastest takes {fastest}, each by another architecture. Raise a bound."
+    )

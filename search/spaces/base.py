@@ -1,0 +1,161 @@
+"""What every search space answers; it knows no weights and no latencies."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, Self
+
+from ...core.errors import ConfigError
+from ...latency.operators import Operator, Shape
+from ..architecture import Architecture
+
+if TYPE_CHECKING:
+    import torch
+
+    from ...latency.operators.chain import Chain
+
+
+@dataclass(frozen=True)
+class ChoiceBlock:
+    """One place of the network and the operators that may stand there.
+
+    A candidate that `is_free` leaves the block out: the output is the input. It is offered only
+    where every other candidate adds its input to its output, so that all of them are residual.
+    """
+
+    candidates: tuple[Operator, ...]
+
+    @property
+    def is_skippable(self) -> bool:
+        """Whether the block may be left out, and so is residual."""
+        return any(candidate.is_free for candidate in self.candidates)
+
+
+class SearchSpace(ABC):
+    """A chain: fixed operators, then choice blocks, then fixed operators.
+
+    Instances are immutable and equal when their descriptions are.
+    """
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, name: str, settings: Mapping[str, Any], source: str) -> Self:
+        """The space of this family that `settings` describe; `source` is named in errors.
+
+        Raises:
+            ConfigError: The settings are unknown, missing or out of range.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """A JSON object from which `space_from_description` builds an equal space."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name that architectures carry."""
+
+    @property
+    @abstractmethod
+    def before(self) -> tuple[Operator, ...]:
+        """Fixed operators ahead of the blocks, in execution order."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> tuple[ChoiceBlock, ...]:
+        """The choice blocks, in execution order."""
+
+    @property
+    @abstractmethod
+    def after(self) -> tuple[Operator, ...]:
+        """Fixed operators behind the blocks, in execution order."""
+
+    @abstractmethod
+    def label(self, operator: Operator) -> str:
+        """A few characters that tell the candidates of a block apart: `e6k5`."""
+
+    @property
+    def fixed(self) -> tuple[Operator, ...]:
+        """The operators that every architecture executes, in execution order."""
+        return (*self.before, *self.after)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one image: `(channels, resolution, resolution)`."""
+        return self.before[0].input_shapes[0]
+
+    @property
+    def classes(self) -> int:
+        """Width of the network's output."""
+        return self.after[-1].output_shape[0]
+
+    @property
+    def size(self) -> int:
+        """How many architectures there are, exactly."""
+        return prod(len(block.candidates) for block in self.blocks)
+
+    def check(self, architecture: Architecture) -> None:
+        """Refuse an architecture that is not of this space.
+
+        Raises:
+            ConfigError: It names another space, or its choices are not one valid index a block.
+        """
+        if architecture.space != self.name:
+            raise ConfigError(
+                f"The architecture is of space {architecture.space!r}, not of {self.name!r}."
+            )
+        if len(architecture.choices) != len(self.blocks):
+            raise ConfigError(
+                f"{self.name} has {len(self.blocks)} choice blocks, "
+                f"the architecture has {len(architecture.choices)} choices."
+            )
+        for index, (choice, block) in enumerate(
+            zip(architecture.choices, self.blocks, strict=True)
+        ):
+            if not 0 <= choice < len(block.candidates):
+                raise ConfigError(
+                    f"Choice {choice} of block {index} of {self.name} is not in "
+                    f"0..{len(block.candidates) - 1}."
+                )
+
+    def chosen(self, architecture: Architecture) -> tuple[Operator, ...]:
+        """The chosen candidate of each block, free ones included."""
+        self.check(architecture)
+        return tuple(
+            block.candidates[choice]
+            for block, choice in zip(self.blocks, architecture.choices, strict=True)
+        )
+
+    def operators(self, architecture: Architecture) -> tuple[Operator, ...]:
+        """What the architecture executes, in execution order, without what is free."""
+        chosen = (*self.before, *self.chosen(architecture), *self.after)
+        return tuple(operator for operator in chosen if not operator.is_free)
+
+    def all_operators(self) -> tuple[Operator, ...]:
+        """Every operator that some architecture executes, each once: what a table must hold."""
+        candidates = (c for block in self.blocks for c in block.candidates)
+        unique = dict.fromkeys((*self.before, *candidates, *self.after))
+        return tuple(operator for operator in unique if not operator.is_free)
+
+    def network(self, architecture: Architecture) -> Chain:
+        """The architecture as one operator, to build, to lower and to measure."""
+        from ...latency.operators.chain import Chain
+
+        return Chain(self.operators(architecture))
+
+    def sample(self, generator: torch.Generator) -> Architecture:
+        """An architecture drawn uniformly."""
+        import torch
+
+        choices = (
+            int(torch.randint(len(block.candidates), (), generator=generator))
+            for block in self.blocks
+        )
+        return Architecture(self.name, tuple(choices))
+
+    def text(self, architecture: Architecture) -> str:
+        """The labels of the chosen candidates, in execution order."""
+        return " ".join(self.label(operator) for operator in self.chosen(architecture))

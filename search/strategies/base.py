@@ -1,0 +1,108 @@
+"""What every search algorithm is given, yields and returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ..bound import Bound
+from ..data import SearchData
+from ..expected_latency import ExpectedLatency
+from ..journal import Journal
+from ..result import Candidate
+from ..spaces import SearchSpace
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The most accurate architecture of `space` within all `bounds` is wanted.
+
+    Attributes:
+        costs: One for each bound, in the same order.
+        seed: Fixes every random choice of the search.
+    """
+
+    space: SearchSpace
+    costs: tuple[ExpectedLatency, ...]
+    bounds: tuple[Bound, ...]
+    data: SearchData
+    seed: int
+
+
+@dataclass(frozen=True)
+class SearchStep:
+    """The state of a search after one step.
+
+    Attributes:
+        step: Steps done, 1 to `total`.
+        phase: `"warm-up"`, `"search"`, `"score"` or `"rank"`.
+        loss: Cross-entropy of the weight step on training images, in nats.
+        accuracy: Share of the images of that batch which the sampled path got right, in [0, 1].
+        validation_loss: Cross-entropy of the latest architecture step, in nats.
+        expected: E[cost] for each bound, in the bound's unit.
+        lam: Multiplier of each bound, in nats.
+        entropy: Mean entropy of the choice probabilities over blocks, in nats.
+        probabilities: Of each candidate of each block.
+    """
+
+    step: int
+    total: int
+    phase: str
+    loss: float | None
+    accuracy: float | None
+    validation_loss: float | None
+    expected: tuple[float, ...]
+    lam: tuple[float, ...]
+    entropy: float
+    probabilities: tuple[tuple[float, ...], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> SearchStep:
+        """The step that `to_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "expected": tuple(data["expected"]),
+                "lam": tuple(data["lam"]),
+                "probabilities": tuple(tuple(row) for row in data["probabilities"]),
+            }
+        )
+
+
+class Strategy(ABC):
+    """A search algorithm with its settings; holds no state of a run."""
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: Mapping[str, Any], source: str) -> Self:
+        """The algorithm with `settings`, and defaults for the rest; `source` is named in errors.
+
+        Raises:
+            ConfigError: A setting is unknown or out of range.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """All settings, as JSON; equal settings give equal results."""
+
+    @property
+    @abstractmethod
+    def weight_steps(self) -> int:
+        """Steps that train weights, for the record."""
+
+    @abstractmethod
+    def run(
+        self, problem: Problem, journal: Journal, folder: Path
+    ) -> Generator[SearchStep, None, tuple[Candidate, ...]]:
+        """Yields after every step and returns candidates within every bound, the best first.
+
+        Resumes from `journal`: what is yielded, recorded and returned from there is to the bit
+        what an uninterrupted run gives. What it leaves beside the result goes to `folder`.
+        """

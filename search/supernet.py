@@ -1,0 +1,131 @@
+"""One network that holds the weights of every candidate, and executes one path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ..latency.operators.weights import initialise
+from .architecture import Architecture
+from .gates import Candidate, GateGradient, one_hot
+from .spaces import SearchSpace
+
+
+class Supernet(nn.Module):
+    """Weights per (block, candidate) and the architecture parameters.
+
+    Batch norm always uses the statistics of the batch at hand, in training and in evaluation:
+    running statistics of a layer that sees another path at every step describe no network. There
+    are no such buffers here, so nothing that is recomputed can disturb them; `derive` hands the
+    weights to a plain network, whose statistics `calibrate_batch_norm` computes from data.
+
+    Args:
+        space: What to choose from.
+        generator: Draws the weights and the architecture parameters.
+        dtype: Of the weights. The architecture parameters are float64.
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self, space: SearchSpace, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        self.space = space
+        with torch.random.fork_rng(devices=[]):
+            self.before = nn.Sequential(*(operator.build() for operator in space.before))
+            self.blocks = nn.ModuleList(
+                nn.ModuleList(
+                    nn.Identity() if candidate.is_free else candidate.build()
+                    for candidate in block.candidates
+                )
+                for block in space.blocks
+            )
+            self.after = nn.Sequential(*(operator.build() for operator in space.after))
+        for part in (self.before, self.blocks, self.after):
+            initialise(part, generator)
+        _forget_statistics(self)
+        counts = torch.tensor([len(block.candidates) for block in space.blocks])
+        mask = torch.arange(int(counts.max()))[None, :] < counts[:, None]
+        self.register_buffer("mask", mask, persistent=False)
+        noise = torch.randn(mask.shape, generator=generator, dtype=torch.float64)
+        self.to(dtype=dtype, memory_format=torch.channels_last)
+        self.logits = nn.Parameter(1e-3 * noise * mask)
+
+    def probabilities(self) -> Tensor:
+        """Choice probabilities `blocks choices` in float64; 0 in the padding."""
+        return torch.softmax(self.logits.masked_fill(~self.mask, -torch.inf), dim=-1)
+
+    def uniform(self) -> Tensor:
+        """Equal probabilities for the candidates of a block: `blocks choices`, float64."""
+        mask = self.mask.to(torch.float64)
+        return mask / mask.sum(dim=-1, keepdim=True)
+
+    def weights(self) -> list[nn.Parameter]:
+        """Every parameter but the architecture's, in a fixed order."""
+        return [value for name, value in self.named_parameters() if name != "logits"]
+
+    def gates(self, architecture: Architecture) -> Tensor:
+        """Gates that open the path of `architecture`: `blocks choices`."""
+        self.space.check(architecture)
+        return one_hot(torch.tensor(architecture.choices), self.mask.shape[-1])
+
+    def forward(self, images: Tensor, gates: Tensor) -> Tensor:
+        """Logits of the classes along the open path.
+
+        Args:
+            images: `batch channels height width`.
+            gates: `blocks choices`, one-hot in each row. If they require a gradient, the backward
+                pass recomputes the closed candidates to find it (`GateGradient`); if not, nothing
+                but the open path is computed.
+
+        Returns:
+            `batch classes`.
+        """
+        x = images.contiguous(memory_format=torch.channels_last)
+        x = self.before(x)
+        choices = gates.detach().argmax(dim=-1).tolist()
+        for block, modules, row, choice in zip(
+            self.space.blocks, self.blocks, gates, choices, strict=True
+        ):
+            candidates = cast(Sequence[nn.Module], modules)
+            y = candidates[choice](x)
+            if gates.requires_grad:
+                paths: tuple[Candidate | None, ...] = tuple(
+                    None if isinstance(candidate, nn.Identity) else candidate
+                    for candidate in candidates
+                )
+                y = GateGradient.apply(y, x, row, choice, paths, block.is_skippable)  # type: ignore[no-untyped-call]
+            x = y
+        logits: Tensor = self.after(x)
+        return logits
+
+    def derive(self, architecture: Architecture) -> nn.Module:
+        """The architecture as a plain network with a copy of its weights, in training mode.
+
+        Its batch norm has fresh running statistics: call `calibrate_batch_norm` before evaluating.
+        """
+        modules = [
+            candidates[choice]  # type: ignore[index]
+            for candidates, choice in zip(self.blocks, architecture.choices, strict=True)
+        ]
+        parts = (self.before, *modules, self.after)
+        source = [value for part in parts for value in part.parameters()]
+        with torch.random.fork_rng(devices=[]):
+            network = self.space.network(architecture).build()
+        dtype = source[0].dtype
+        network.to(dtype=dtype, memory_format=torch.channels_last)
+        with torch.no_grad():
+            for target, value in zip(network.parameters(), source, strict=True):
+                target.copy_(value)
+        return network
+
+
+def _forget_statistics(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.track_running_stats = False
+            part.running_mean = part.running_var = part.num_batches_tracked = None

@@ -1,0 +1,112 @@
+"""The recipe of in-situ latencies, against a machine whose costs are known exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from elat.core.errors import UnsupportedOperatorError
+from elat.latency.condition import Condition, Interval, Method, Precision
+from elat.latency.in_situ import bare_hosts, hosts, in_situ_table, measured_under, recipe
+from elat.latency.operators import Operator
+from elat.latency.operators.add import Add
+from elat.latency.operators.chain import Chain
+from elat.latency.operators.conv import Conv
+from elat.latency.operators.global_pool import GlobalPool
+from elat.latency.operators.linear import Linear
+from elat.latency.operators.mbconv import MBConv
+from elat.latency.operators.zero import Zero
+from elat.search.spaces import find_space
+
+SPACE = find_space("proxyless-tiny")
+CONDITION = Condition(
+    "toy", "simulated", "1", Precision.FP32, 1, 1, Method.IN_SITU, options=()
+)
+CALL_MS = 0.003
+
+
+@dataclass(frozen=True)
+class Known:
+    """Stands for a measurement: what `in_situ_table` reads of one."""
+
+    latency_ms: float
+    std_ms: float = 0.0
+    count: int = 5
+    origin: str = "simulated"
+
+
+def cost_ms(operator: Operator) -> float:
+    """An arbitrary cost that is no function of the shape alone."""
+    return 1e-9 * operator.macs + 3e-8 * operator.traffic_elements + 1e-3
+
+
+def whole_ms(chain: Chain) -> float:
+    """Call overhead and a change of layout at both ends, which single operators pay too."""
+    first, last = chain.operators[0], chain.operators[-1]
+    ends = sum(1e-6 * sum(shape) for shape in (first.input_shapes[0], last.output_shape))
+    return CALL_MS + ends + sum(map(cost_ms, chain.operators))
+
+
+def table_of(operators: tuple[Operator, ...]) -> dict[Operator, float]:
+    measured = {chain: Known(whole_ms(chain)) for chain in hosts(operators)}
+    return dict(in_situ_table(operators, CONDITION, measured))  # type: ignore[arg-type]
+
+
+def test_sum_over_a_network_differs_from_it_only_at_its_two_ends() -> None:
+    table = table_of(SPACE.all_operators())
+    generator = torch.Generator().manual_seed(0)
+    gaps = set()
+    for _ in range(20):
+        architecture = SPACE.sample(generator)
+        total = sum(table[o] for o in SPACE.operators(architecture))
+        gaps.add(round(whole_ms(SPACE.network(architecture)) - total, 9))
+    assert len(gaps) == 1, "the rest must not depend on the architecture"
+    assert abs(gaps.pop()) < 0.01
+
+
+def test_operators_between_equal_shapes_cost_what_they_add_to_a_network() -> None:
+    block = MBConv(16, 16, 14, kernel=3, expand=3)
+    assert table_of((block,))[block] == pytest.approx(cost_ms(block), rel=1e-9)
+
+
+def test_the_first_operator_takes_the_input_itself() -> None:
+    stem = Conv(3, 16, 28, kernel=3, stride=2)
+    (host, weight), *_ = recipe(stem).terms
+    assert host.operators == (stem, GlobalPool(16, 14))
+    assert weight == 1.0
+
+
+def test_free_operators_need_no_host() -> None:
+    assert hosts((Zero(16, 14),)) == ()
+
+
+def test_bare_hosts_are_those_of_which_a_half_is_subtracted() -> None:
+    block = MBConv(16, 24, 14, kernel=3, expand=3)
+    bare = bare_hosts((block, Linear(24, 10)))
+    assert {chain.operators[-1] for chain in bare} == {
+        GlobalPool(16, 14),
+        GlobalPool(24, 14),
+        GlobalPool(24, 4),
+    }
+
+
+def test_unmeasured_and_unresolved_operators_are_left_out() -> None:
+    block, other = MBConv(16, 24, 14, kernel=3, expand=3), MBConv(16, 24, 14, kernel=5, expand=3)
+    measured = {chain: Known(whole_ms(chain)) for chain in hosts((block,))}
+    table = in_situ_table((block, other), CONDITION, measured)  # type: ignore[arg-type]
+    assert set(table) == {block}
+    noisy = dict.fromkeys(measured, Known(0.01))
+    with pytest.raises(Exception, match="no"):
+        in_situ_table((block,), CONDITION, noisy)  # type: ignore[arg-type]
+
+
+def test_operators_of_several_inputs_are_refused_with_the_repair() -> None:
+    with pytest.raises(UnsupportedOperatorError, match="method: block"):
+        recipe(Add(16, 14))
+
+
+def test_hosts_and_networks_are_measured_as_blocks() -> None:
+    under = measured_under(CONDITION)
+    assert (under.method, under.interval) == (Method.BLOCK, Interval.HOST_TO_HOST)
