@@ -43,7 +43,8 @@ def draw_measuring(steps: Iterator[Progress], title: str) -> dict[str, int]:
     with progress() as bars:
         task = bars.add_task(title, total=None)
         for step in steps:
-            bars.update(task, completed=step.done, total=step.total)
+            text = f"{title}: {step.stage}"
+            bars.update(task, completed=step.done, total=step.total, description=text)
             if step.launch is not None:
                 counts["launches"] += 1
             if step.failure is not None:
@@ -132,12 +133,13 @@ def fit(
     if json:
         print_json({"out": str(made.folder), "held_out": made.held_out.to_json()})
         return
+    found = {**made.held_out.by_kind, "all": made.held_out.overall}
     rows = [
-        (s.kind, s.count, f"{s.mape:.1%}", f"{s.within_5:.0%}", f"{s.within_10:.0%}")
-        for s in made.held_out.summary()
+        (kind, e.operators, f"{e.mape:.1%}", f"{e.within_5:.0%}", f"{e.within_10:.0%}")
+        for kind, e in found.items()
     ]
     heads = ("operator", "count", "mean error", "within 5 %", "within 10 %")
-    print_table(f"{model}: {made.held_out.note}", heads, rows, right=(1, 2, 3, 4))
+    print_table(f"{model}: {made.held_out.method}", heads, rows, right=(1, 2, 3, 4))
     say(f"model written to {made.folder}")
 
 

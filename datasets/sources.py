@@ -17,6 +17,8 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
 
+_CHUNK = 4096
+
 
 class ImageSource(ABC):
     """Labelled uint8 images of one shape, channels first."""
@@ -137,7 +139,10 @@ def resized(pixels: Pixels, resolution: int) -> Pixels:
         return pixels
     import torch
 
-    images = torch.from_numpy(pixels).float()
     size = (resolution, resolution)
-    scaled = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
-    return np.asarray(scaled.round().clamp(0, 255).to(torch.uint8).numpy())
+    scaled = np.empty((*pixels.shape[:2], *size), np.uint8)
+    for start in range(0, len(pixels), _CHUNK):
+        part = torch.from_numpy(pixels[start : start + _CHUNK].astype(np.float32))
+        found = torch.nn.functional.interpolate(part, size, mode="bilinear", antialias=True)
+        scaled[start : start + _CHUNK] = found.round().clamp(0, 255).numpy()
+    return scaled

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..devices.device import Device
-from ..devices.doctor import Check, examine
 from ..latency.condition import runtime_section
 from ..latency.runtimes import runtimes
 from ..search.spaces import find_space
+
+if TYPE_CHECKING:
+    from ..devices.doctor import Check
 
 
 def describe_device(device: Device) -> dict[str, Any]:
@@ -30,6 +32,8 @@ def describe_device(device: Device) -> dict[str, Any]:
 
 def examine_device(device: Device) -> list[Check]:
     """Every check of `elat doctor`: the runtime's availability first, then the machine's state."""
+    from ..devices.doctor import Check, examine
+
     section = runtime_section(device)
     runtime = runtimes[section.name]()
     reason = runtime.unavailable_reason()

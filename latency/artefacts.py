@@ -7,6 +7,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,8 @@ class ArtefactCache:
         with tempfile.TemporaryDirectory(prefix=".new-", dir=self._folder) as name:
             made = Path(name) / "artefact"
             made.mkdir()
-            _build(operator, runtime, condition, identity, made)
+            with _one_thread():
+                _build(operator, runtime, condition, identity, made)
             try:
                 made.rename(folder)
             except OSError:
@@ -204,7 +206,21 @@ def export(
         return runtimes[runtime_name]().write(graph, None)
     if not calibration:
         raise ConfigError("An int8 export needs calibration inputs; pass a few training images.")
-    return runtimes[runtime_name]().write(graph, calibrate(graph, calibration))
+    with _one_thread():
+        quantisation = calibrate(graph, calibration)
+    return runtimes[runtime_name]().write(graph, quantisation)
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Holds torch and BLAS to one thread.
+
+    What is computed here is small: on a busy machine their threads wait for one another five times
+    as long as one thread needs for all of it.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
 
 
 def _identity(operator: Operator, runtime: Runtime, condition: Condition) -> dict[str, Any]:

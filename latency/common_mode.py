@@ -1,14 +1,14 @@
-"""What moved all cases of one worker alike, taken out.
+"""What moved all cases of one group alike, taken out.
 
-A worker process has a speed of its own: where its memory fell, which core it got, which placement
-its sentinel has. All its cases share it, so the other cases tell it. With y the logarithm of what
-worker w found for case c,
+A group of cases timed in the same passes of one worker process has a speed of its own: how busy
+the machine was, which core the process got, which placement its sentinel has. All its cases share
+it, so the other cases tell it. With y the logarithm of what worker w found for case c,
 
     y[c, w] = a[c] + b[w] + noise,
 
-and the drift removed from (c, w) is the median over the *other* cases of the worker of y - a. Rounds
-hold different cases (finished ones drop out) and runs are resumed, so a and b are fitted to the
-incomplete layout by turns (median polish, Tukey 1977), not from plain means.
+and the drift removed from (c, w) is the median over the *other* cases of the worker of y - a.
+Rounds hold different cases (finished ones drop out) and runs are resumed, so a and b are fitted to
+the incomplete layout by turns (median polish, Tukey 1977), not from plain means.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def _fit(layout: _Layout) -> dict[int, float]:
     case_level: dict[int, float] = {}
     for _ in range(_ROUNDS):
         for case, workers in workers_of.items():
-            case_level[case] = statistics.median(layout[w][case] - worker_level[w] for w in workers)
+            case_level[case] = statistics.median(
+                layout[w][case] - worker_level[w] for w in workers
+            )
         for worker, cases in layout.items():
             worker_level[worker] = statistics.median(
                 value - case_level[case] for case, value in cases.items()

@@ -15,7 +15,8 @@ class Launch:
     """The unit of evidence: raw samples of one case from one fresh worker process.
 
     Attributes:
-        worker: Identity of the worker process (launches of one round share it).
+        worker: Identity of the worker process and of the group in it: launches that were timed in
+            the same passes share it.
         order: Position of the case in the worker's shuffled round.
         started_utc: ISO time at which the worker began the case.
         init_ms: Loading the artefact and placing its inputs.
@@ -23,8 +24,8 @@ class Launch:
         warmup_calls: Runs before the first sample.
         is_warm: Whether two successive warm-up windows agreed before the cap.
         output_error: Largest absolute difference of the runtime's output from torch's.
-        sentinel: One per sample: a fixed reference case timed right before and after it (see
-            `timing.py`), by which the machine's momentary speed is divided out; or none at all.
+        sentinel: One per sample: a fixed reference case timed shortly before and after it (see
+            `timing.py`), which tells the machine's speed at the time; or none at all.
     """
 
     worker: str
@@ -57,24 +58,25 @@ class Launch:
         """Median time of one run by `clock`, in milliseconds."""
         return self.cpu_ms if clock is Clock.CPU else self.wall_ms
 
-    def relative(self, clock: Clock) -> float | None:
-        """Median over the samples of a run's time over the sentinel's beside it; None without.
+    def middle_ms(self, clock: Clock) -> float:
+        """Mean of the middle half of the times of one run by `clock`, in milliseconds.
 
-        By wall time only clean samples between clean sentinels count, if there are any.
+        As hard to disturb as the median as long as under a quarter of the samples are disturbed on
+        one side, and steadier for few samples. By wall time only clean samples count, if any are.
         """
-        pairs = list(zip(self.samples, self.sentinel, strict=False))
-        if clock is Clock.WALL:
-            clean = [(s, r) for s, r in pairs if not (s + r).involuntary_switches]
-            pairs = clean or pairs
-        if not pairs:
-            return None
-        return statistics.median(s.run_ms(clock) / r.run_ms(clock) for s, r in pairs)
+        samples = self.samples if clock is Clock.CPU else (self.clean or self.samples)
+        times = sorted(sample.run_ms(clock) for sample in samples)
+        cut = len(times) // 4
+        return statistics.fmean(times[cut : len(times) - cut])
 
     def sentinel_ms(self, clock: Clock) -> float | None:
-        """Median time of one run of the sentinel by `clock`, in milliseconds; None without."""
-        if not self.sentinel:
-            return None
-        return statistics.median(s.run_ms(clock) for s in self.sentinel)
+        """Median time of one run of the sentinel by `clock`, in milliseconds; None without.
+
+        By wall time only clean samples count, if there are any.
+        """
+        clean = [s for s in self.sentinel if clock is Clock.CPU or not s.involuntary_switches]
+        samples = clean or self.sentinel
+        return statistics.median(s.run_ms(clock) for s in samples) if samples else None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back; samples as rows."""

@@ -83,7 +83,9 @@ class WorkerProcess:
         except ValueError:
             message = None
         if not isinstance(message, dict):
-            raise WorkerLostError(CRASH, f"The worker answered {line[:80]!r}, which is no message.")
+            raise WorkerLostError(
+                CRASH, f"The worker answered {line[:80]!r}, which is no message."
+            )
         return message
 
     def greet(self, timeout_s: float) -> None:

@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
+
+import numpy as np
 
 from ..core.errors import UnsupportedOperatorError, WrongOutputError
 from ..core.seeding import numpy_generator, spawn
@@ -14,7 +17,7 @@ from .artefacts import ArtefactCache
 from .condition import Condition
 from .launch import Launch
 from .launcher import default_command
-from .measurement import Failure
+from .measurement import Failure, Measurement
 from .operators import Operator
 from .protocol import Protocol
 from .rounds import Case, Outcome, Plan, time_groups
@@ -77,9 +80,9 @@ def measure(
     Each round is one fresh worker process that times all unfinished cases, in groups and in an
     order shuffled by `seed`. Every launch is stored before it is yielded, launches already in the
     store count, and finished cases are not measured again, so that the same call goes on where
-    another one ended. Free operators and repeated ones are skipped. A case whose output is wrong, or
-    that the runtime refuses, is stored as a failure and never tried again; one whose worker crashed
-    or hung is tried by `MAX_ATTEMPTS` calls.
+    another one ended. Free operators and repeated ones are skipped. A case whose output is wrong,
+    or that the runtime refuses, is stored as a failure and never tried again; one whose worker
+    crashed or hung is tried by `MAX_ATTEMPTS` calls.
 
     Args:
         emphasis: Slices in each pass for cases that need a smaller error than others; 1 if absent.
@@ -110,9 +113,7 @@ def measure(
 class _Campaign:
     """One call of `measure`: what the store knew before, and which cases are left."""
 
-    def __init__(
-        self, condition: Condition, protocol: Protocol, store: MeasurementStore
-    ) -> None:
+    def __init__(self, condition: Condition, protocol: Protocol, store: MeasurementStore) -> None:
         self.cases: list[Case] = []
         self._condition = condition
         self._protocol = protocol
@@ -122,6 +123,7 @@ class _Campaign:
         self._failures = store.failures(condition)
         self._counts = Counter(store.launch_counts(condition))
         self._started = time.monotonic()
+        self._targets: dict[Operator, int] = {}
         self._done = 0
 
     def is_settled(self, operator: Operator) -> bool:
@@ -155,9 +157,11 @@ class _Campaign:
         while self.cases:
             number = min(self._counts[case.operator] for case in self.cases)
             random = numpy_generator(seed, "round", number)
-            order = [self.cases[i] for i in random.permutation(len(self.cases)).tolist()]
-            size = self._protocol.group_size
-            groups = [order[start : start + size] for start in range(0, len(order), size)]
+            count = ceil(len(self.cases) / self._protocol.group_size)
+            groups = [
+                [self.cases[i] for i in part.tolist()]
+                for part in np.array_split(random.permutation(len(self.cases)), count)
+            ]
             for outcome in time_groups(groups, plan, spawn(seed, "round", number)):
                 self._record(outcome)
                 yield self._progress(outcome)
@@ -182,18 +186,11 @@ class _Campaign:
             self._done += 1
 
     def _record_failure(self, operator: Operator, failure: Failure) -> None:
-        self._store.record_failure(
-            operator, self._condition, failure.error_class, failure.message
-        )
+        self._store.record_failure(operator, self._condition, failure.error_class, failure.message)
 
     def _progress(self, outcome: Outcome) -> Progress:
-        counts = (self._counts[case.operator] for case in self.cases)
-        needed = ((self._protocol.next_look(count) or count) - count for count in counts)
-        looks = self._protocol.looks
         left = sum(
-            need
-            for need, case in zip(needed, self.cases, strict=True)
-            if self._counts[case.operator] not in looks
+            self._targets[case.operator] - self._counts[case.operator] for case in self.cases
         )
         return Progress(
             Stage.MEASURE,
@@ -206,19 +203,23 @@ class _Campaign:
         )
 
     def _drop_finished(self) -> None:
-        """Drop the cases that need no further launch, and note that they are finished."""
-        protocol = self._protocol
-        due = [
-            case
-            for case in self.cases
-            if self._counts[case.operator] in protocol.looks
-            or self._counts[case.operator] >= protocol.max_launches
-        ]
-        if not due:
-            return
-        known = {m.operator: m for m in self._store.measurements(self._condition)}
-        for case in due:
-            found = known[case.operator]
-            if protocol.is_finished(found.count, found.relative_half_width):
-                self._store.record_completion(case.operator, self._condition, protocol)
-                self.cases.remove(case)
+        """Drop the cases that need no further launch; set for the others when to look next."""
+        if any(self._protocol.is_look(self._counts[case.operator]) for case in self.cases):
+            known = {
+                m.operator: m
+                for m in self._store.measurements(self._condition)
+                if m.origin == self._origin
+            }
+            self.cases = [case for case in self.cases if not self._is_finished(case, known)]
+        for case in self.cases:
+            count = self._counts[case.operator]
+            self._targets[case.operator] = self._protocol.next_look(count) or count
+
+    def _is_finished(self, case: Case, known: Mapping[Operator, Measurement]) -> bool:
+        if not self._protocol.is_look(self._counts[case.operator]):
+            return False
+        found = known[case.operator]
+        if not self._protocol.is_finished(found.count, found.relative_half_width):
+            return False
+        self._store.record_completion(case.operator, self._condition, self._protocol)
+        return True

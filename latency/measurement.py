@@ -70,21 +70,20 @@ class Failure:
 class Measurement:
     """What is known of one operator under one condition; statistics are properties.
 
-    A launch's value is the median time of one run over its samples: thread CPU time where one
-    thread does the work, wall time of undisturbed samples where several do. Where the launch has a
-    sentinel, and `reference_ms` is known, each sample is divided by the sentinel beside it and
-    multiplied by `reference_ms`, so that the core's speed of the moment drops out; `drift` then
-    removes what moved all cases of a worker alike. The latency is the exponential of the mean of
-    the logarithms of the launches, trimmed by a fifth at each end from five launches on (one
-    worker can be disturbed as a whole).
+    A launch's value is the mean of the middle half of its samples: thread CPU time where one
+    thread does the work, wall time of undisturbed samples where several do. It is divided by the
+    machine's `slowness` at the time, which the sentinel tells, and by the `drift` that all cases
+    of its group had in common. The latency is the exponential of the mean of the logarithms of
+    the launches, trimmed by a fifth at each end from five launches on (one worker can be disturbed
+    as a whole).
 
     Attributes:
         state_before: The machine's state at the first launch, and `state_after` at the last.
         origin: `measured`, `imported` or `simulated`.
-        reference_ms: Time of one run of the sentinel at the store's reference speed; None means
-            that launches are taken as they are.
-        drift: Common factor of the worker of each launch, as a logarithm (`common_mode.py`);
-            empty where it is not known.
+        slowness: For each launch the logarithm of the sentinel's time in its group over the time
+            at the store's reference speed; empty where there is no sentinel.
+        drift: For each launch the logarithm of what its group had in common beyond that
+            (`common_mode.py`); empty where it is not known.
         protocol: Under which the last launch was taken; its target decides `NOT_CONVERGED`.
         environments: Number of distinct environments (kernel, packages, CPU) among the launches.
     """
@@ -95,7 +94,7 @@ class Measurement:
     state_before: Mapping[str, Any] = field(hash=False)
     state_after: Mapping[str, Any] = field(hash=False)
     origin: str
-    reference_ms: float | None = None
+    slowness: tuple[float, ...] = ()
     drift: tuple[float, ...] = ()
     protocol: Protocol = SCREEN
     environments: int = 1
@@ -105,8 +104,9 @@ class Measurement:
             raise MeasurementError(f"{self.operator} has no launch under {self.condition}.")
         if self.origin not in ORIGINS:
             raise ConfigError(f"Origin {self.origin!r} is unknown. Known: {', '.join(ORIGINS)}.")
-        if self.drift and len(self.drift) != len(self.launches):
-            raise ConfigError(f"{len(self.drift)} drifts for {len(self.launches)} launches.")
+        for factors in (self.slowness, self.drift):
+            if factors and len(factors) != len(self.launches):
+                raise ConfigError(f"{len(factors)} factors for {len(self.launches)} launches.")
 
     @property
     def clock(self) -> Clock:
@@ -120,12 +120,13 @@ class Measurement:
 
     @cached_property
     def normalised_log(self) -> NDArray[np.float64]:
-        """Logarithm of each launch's value in ms, the core's momentary speed divided out."""
-        return np.log([self._normalised_ms(launch) for launch in self.launches])
+        """Logarithm of each launch's value in ms, the machine's slowness divided out."""
+        values = self._raw_log()
+        return values - np.asarray(self.slowness) if self.slowness else values
 
     @cached_property
     def launch_log(self) -> NDArray[np.float64]:
-        """Logarithm of each launch's value in ms, speed and common drift removed."""
+        """Logarithm of each launch's value in ms, slowness and drift divided out."""
         if not self.drift:
             return self.normalised_log
         return self.normalised_log - np.asarray(self.drift)
@@ -137,9 +138,8 @@ class Measurement:
 
     @cached_property
     def latency_raw_ms(self) -> float:
-        """The same without the sentinel and without drift removed, in milliseconds."""
-        values = [launch.run_ms(self.clock) for launch in self.launches]
-        return math.exp(_trimmed(np.log(values))[0])
+        """The same from launches as they are, slowness and drift left in, in milliseconds."""
+        return math.exp(_trimmed(self._raw_log())[0])
 
     @property
     def std_ms(self) -> float:
@@ -227,11 +227,9 @@ class Measurement:
             return Grade.C
         return Grade.A if width <= 0.01 and self.count >= 10 and not self.flags else Grade.B
 
-    def _normalised_ms(self, launch: Launch) -> float:
-        relative = None if self.reference_ms is None else launch.relative(self.clock)
-        if self.reference_ms is None or relative is None:
-            return launch.run_ms(self.clock)
-        return relative * self.reference_ms
+    def _raw_log(self) -> NDArray[np.float64]:
+        values = [launch.middle_ms(self.clock) for launch in self.launches]
+        return np.log(np.array(values, dtype=np.float64))
 
     def _half_width_log(self, level: float) -> float:
         _, error, freedom = _trimmed(self.launch_log)

@@ -3,143 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ArtefactError, ConfigError
+from .calibration import AdditiveFit, Calibration, best_additive_fit
 from .models import LatencyModel
 from .operators import Operator
 from .operators.chain import Chain
 
+__all__ = [
+    "AdditiveFit",
+    "Calibration",
+    "NetworkLatency",
+    "NetworkPrediction",
+    "best_additive_fit",
+    "calibrate",
+]
+
 Vector = NDArray[np.float64]
-
-MIN_NETWORKS = 4
-FORMS = ("slope", "affine", "affine+count")
-_WORTH = 0.98
-_HUBER = 1.345
-_ROUNDS = 50
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """latency = intercept + slope * (sum over operators) + per_operator * (operators not free).
-
-    Attributes:
-        form: Which of these terms were fitted, by leave-one-out: `slope`, `affine` (and the
-            intercept), `affine+count` (and the cost per operator); the others are 0.
-        slope: Above 0.
-        intercept_ms: What a network costs besides its operators.
-        per_operator_ms: What every operator costs more in a network than it did alone; negative
-            where the operators were timed with an overhead that a network does not pay.
-        networks: Number of measured networks.
-        mape_before: Mean absolute relative error of the plain sum, in [0, 1] as are all errors.
-        mape_after: The same of the calibrated sum, on the networks it was fitted to.
-        errors: Signed relative error of each network by a calibration fitted without it.
-        loo_by_form: Mean absolute of these errors for every form that was tried.
-    """
-
-    form: str
-    slope: float
-    intercept_ms: float
-    per_operator_ms: float
-    networks: int
-    mape_before: float
-    mape_after: float
-    errors: tuple[float, ...]
-    loo_by_form: dict[str, float]
-
-    @classmethod
-    def fit(
-        cls, sums_ms: Sequence[float], counts: Sequence[int], measured_ms: Sequence[float]
-    ) -> Calibration:
-        """The calibration of networks, robust (Huber 1964) and in relative terms.
-
-        Args:
-            sums_ms: Sum of the predicted latencies of each network's operators.
-            counts: Number of each network's operators that are not free.
-            measured_ms: What was measured of each network.
-
-        Raises:
-            ConfigError: There are too few networks, or latencies are not above 0.
-        """
-        sums, measured = np.asarray(sums_ms, np.float64), np.asarray(measured_ms, np.float64)
-        number = np.asarray(counts, np.float64)
-        if not (len(sums) == len(number) == len(measured)) or len(sums) < MIN_NETWORKS:
-            raise ConfigError(
-                f"A calibration needs at least {MIN_NETWORKS} measured networks, each with its "
-                f"sum; found {len(sums)} sums, {len(number)} counts and {len(measured)} "
-                "measurements. Measure more with: elat calibrate --networks N."
-            )
-        if not (np.all(np.isfinite(sums) & (sums > 0)) and np.all(measured > 0)):
-            raise ConfigError("A calibration needs sums and measured latencies above 0 ms.")
-        design = np.stack([sums, np.ones_like(sums), number], axis=1)
-        best: tuple[float, int, Vector, Vector] | None = None
-        by_form: dict[str, float] = {}
-        for terms, form in enumerate(FORMS, start=1):
-            if len(sums) < terms + 2:
-                break
-            weights = _robust_fit(design[:, :terms], measured)
-            errors = _leave_one_out(design[:, :terms], measured)
-            by_form[form] = loo = float(np.mean(np.abs(errors)))
-            if weights[0] > 0 and (best is None or loo < _WORTH * best[0]):
-                best = (loo, terms, weights, errors)
-        if best is None:
-            raise ConfigError(
-                "The measured networks do not get slower as their operators' sum grows; were they "
-                "measured on the model's device? Measure again with: elat calibrate."
-            )
-        _, terms, weights, errors = best
-        slope, intercept, per_operator = (*weights.tolist(), 0.0, 0.0)[:3]
-        after = design[:, :terms] @ weights
-        return cls(
-            form=FORMS[terms - 1],
-            slope=slope,
-            intercept_ms=intercept,
-            per_operator_ms=per_operator,
-            networks=len(sums),
-            mape_before=float(np.mean(np.abs(sums / measured - 1))),
-            mape_after=float(np.mean(np.abs(after / measured - 1))),
-            errors=tuple(errors.tolist()),
-            loo_by_form=by_form,
-        )
-
-    @property
-    def loo_mape(self) -> float:
-        """Mean absolute leave-one-out error of the chosen form."""
-        return self.loo_by_form[self.form]
-
-    @property
-    def spread(self) -> float:
-        """Root mean square of the leave-one-out errors: the relative deviation of a prediction."""
-        return float(np.sqrt(np.mean(np.square(self.errors))))
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return {**asdict(self), "errors": list(self.errors)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Calibration:
-        """The calibration that `to_json` wrote.
-
-        Raises:
-            ArtefactError: A field is missing, unknown or out of range.
-        """
-        try:
-            found = cls(**{**data, "errors": tuple(map(float, data["errors"]))})
-            is_valid = found.form in found.loo_by_form and found.slope > 0
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArtefactError(
-                f"This is no calibration ({error!r}); make it again with: elat calibrate."
-            ) from error
-        if not is_valid:
-            raise ArtefactError(
-                f"A calibration of form {found.form!r} and slope {found.slope} is damaged; make "
-                "it again with: elat calibrate."
-            )
-        return found
 
 
 @dataclass(frozen=True)
@@ -229,68 +112,23 @@ class NetworkLatency:
         return c.slope * latency_ms + c.per_operator_ms * is_busy
 
 
-@dataclass(frozen=True)
-class AdditiveFit:
-    """How well any sum of one number per choice can explain measured networks.
-
-    Attributes:
-        mape: Mean absolute relative error on the networks themselves.
-        loo_mape: The same for each network by a fit without it.
-        alpha: The ridge penalty, chosen by leave-one-out.
-    """
-
-    mape: float
-    loo_mape: float
-    alpha: float
-
-
-def best_additive_fit(choices: NDArray[Any], measured_ms: Sequence[float]) -> AdditiveFit:
-    """The ridge fit of one latency per choice, in relative terms: a yardstick for table sums.
+def calibrate(
+    model: LatencyModel,
+    networks: Sequence[Sequence[Operator] | Chain],
+    measured_ms: Sequence[float],
+) -> Calibration:
+    """The calibration of `model` to measured networks.
 
     Args:
-        choices: One row a network, a column a choice, 1 where it was taken.
-        measured_ms: Latency of each network, above 0.
+        model: Answers for the operators of the networks.
+        networks: The operators of each.
+        measured_ms: What was measured of each, under the model's condition.
+
+    Raises:
+        MissingOperatorError: The model cannot answer for one of the operators.
+        ConfigError: There are too few networks.
     """
-    y = np.asarray(measured_ms, np.float64)
-    x = np.asarray(choices, np.float64)
-    design = np.hstack([np.ones((len(y), 1)), x - x.mean(axis=0)]) / y[:, None]
-    penalised = np.eye(design.shape[1])
-    penalised[0, 0] = 0.0
-    fits = []
-    # The penalty of a millisecond scales with the square of the latencies.
-    for alpha in np.logspace(-4, 4, 33) / float(np.mean(y**2)):
-        solved = np.linalg.solve(design.T @ design + alpha * penalised, design.T)
-        residuals = 1 - design @ (solved @ np.ones_like(y))
-        leverage = np.einsum("ij,ji->i", design, solved)
-        loo = residuals / np.maximum(1 - leverage, 1e-12)
-        fits.append(
-            AdditiveFit(float(np.mean(np.abs(residuals))), float(np.mean(np.abs(loo))), alpha)
-        )
-    return min(fits, key=lambda fit: fit.loo_mape)
-
-
-def _robust_fit(design: Vector, measured: Vector) -> Vector:
-    """Coefficients of `design` for `measured`, minimising Huber's loss of the relative error."""
-    relative, ones = design / measured[:, None], np.ones(len(measured))
-    weights = ones
-    coefficients = np.linalg.lstsq(relative, ones, rcond=None)[0]
-    for _ in range(_ROUNDS):
-        residuals = np.abs(relative @ coefficients - 1)
-        scale = max(1.4826 * float(np.median(residuals)), 1e-9)
-        weights = np.minimum(1.0, _HUBER * scale / np.maximum(residuals, 1e-12))
-        root = np.sqrt(weights)
-        found = np.linalg.lstsq(relative * root[:, None], root, rcond=None)[0]
-        if np.allclose(found, coefficients, rtol=1e-10, atol=0):
-            return np.asarray(found)
-        coefficients = found
-    return np.asarray(coefficients)
-
-
-def _leave_one_out(design: Vector, measured: Vector) -> Vector:
-    """Signed relative error of each network by a fit to the others."""
-    errors = np.empty(len(measured))
-    for index in range(len(measured)):
-        kept = np.arange(len(measured)) != index
-        predicted = design[index] @ _robust_fit(design[kept], measured[kept])
-        errors[index] = predicted / measured[index] - 1
-    return errors
+    sums = [found.latency_ms for found in NetworkLatency(model).predict_many(networks)]
+    parts = [n.operators if isinstance(n, Chain) else n for n in networks]
+    counts = [sum(not operator.is_free for operator in part) for part in parts]
+    return Calibration.fit(sums, counts, measured_ms)

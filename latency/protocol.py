@@ -12,9 +12,9 @@ from ..core.errors import ArtefactError, ConfigError, UnknownNameError
 class Protocol:
     """When to calibrate, warm up, interleave and stop.
 
-    A worker process times a group of cases in shuffled passes. In a pass each case gets a slice of
-    back-to-back runs, with a slice of a fixed sentinel case before and after it (`timing.py`). What
-    one worker finds for one case is a launch; launches are added until the interval is narrow
+    A worker process times a group of cases in shuffled passes. In a pass each case gets a slice
+    of back-to-back runs, and between them a fixed sentinel case gets some, too (`timing.py`).
+    What one worker finds for one case is a launch; launches are added until the interval is narrow
     enough, and looked at only after fixed numbers of them, because stopping at the first narrow
     interval favours intervals that are narrow by chance.
 
@@ -26,11 +26,12 @@ class Protocol:
         slice_ms: Least duration of a slice. Reading the thread CPU clock costs about 0.45 us, so
             that 2 ms keep the clock's share under 0.1 %.
         sentinel_ms: Least duration of a slice of the sentinel.
+        sentinel_every: Slices between two slices of the sentinel.
         settle_calls: Untimed runs before each slice, which bring the case back into the caches.
         group_size: Cases of one group at most; a kill loses no more than the group in flight.
         calibration_ms: Least duration of a sample while warming up.
         window: Samples of a warm-up window.
-        agreement: Relative difference of the medians of two successive windows that counts as warm.
+        agreement: Relative difference of the medians of two successive windows that is warm.
         warmup_min_ms: Warm-up of each case at least; past `warmup_cap_ms` it is given up.
         timeout_s: Silence of the worker after which it is taken for hung.
     """
@@ -40,9 +41,10 @@ class Protocol:
     min_launches: int
     max_launches: int
     looks: tuple[int, ...]
-    passes: int = 12
+    passes: int = 16
     slice_ms: float = 2.0
     sentinel_ms: float = 1.0
+    sentinel_every: int = 4
     settle_calls: int = 2
     group_size: int = 48
     calibration_ms: float = 0.5
@@ -54,12 +56,18 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_launches <= self.max_launches:
-            raise ConfigError(f"Protocol {self.name}: 1 <= min_launches <= max_launches is needed.")
+            raise ConfigError(
+                f"Protocol {self.name}: 1 <= min_launches <= max_launches is needed."
+            )
         if list(self.looks) != sorted(set(self.looks)) or self.max_launches not in self.looks:
             raise ConfigError(f"Protocol {self.name}: looks must rise and include max_launches.")
-        if self.target <= 0 or min(self.passes, self.group_size, self.window) < 1:
+        if (
+            self.target <= 0
+            or min(self.passes, self.group_size, self.window, self.sentinel_every) < 1
+        ):
             raise ConfigError(
-                f"Protocol {self.name}: target, passes, group_size and window must be above 0."
+                f"Protocol {self.name}: target, passes, group_size, window and sentinel_every "
+                "must be above 0."
             )
 
     def next_look(self, launches: int) -> int | None:
@@ -69,12 +77,16 @@ class Protocol:
         """
         return next((look for look in self.looks if look > launches), None)
 
+    def is_look(self, launches: int) -> bool:
+        """Whether a case with `launches` of them is looked at."""
+        return launches in self.looks or launches >= self.max_launches
+
     def is_finished(self, launches: int, relative_half_width: float) -> bool:
         """Whether a case needs no further launch: converged at a look, or at the ceiling."""
         if launches >= self.max_launches:
             return True
-        is_look = launches in self.looks and launches >= self.min_launches
-        return is_look and relative_half_width <= self.target
+        is_allowed = self.is_look(launches) and launches >= self.min_launches
+        return is_allowed and relative_half_width <= self.target
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -95,7 +107,9 @@ class Protocol:
 
 SCREEN = Protocol("screen", target=0.03, min_launches=3, max_launches=5, looks=(3, 5))
 STANDARD = Protocol("standard", target=0.02, min_launches=5, max_launches=12, looks=(5, 8, 12))
-REFERENCE = Protocol("reference", target=0.01, min_launches=10, max_launches=15, looks=(10, 12, 15))
+REFERENCE = Protocol(
+    "reference", target=0.01, min_launches=10, max_launches=15, looks=(10, 12, 15)
+)
 
 PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (SCREEN, STANDARD, REFERENCE)}
 

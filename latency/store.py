@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import log
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -100,7 +101,8 @@ class MeasurementStore:
         with self._transaction():
             case = self._case(operator, condition)
             self._db.execute(
-                "INSERT INTO failures (operator, condition, launches, class, message, recorded_utc)"
+                "INSERT INTO failures"
+                " (operator, condition, launches, class, message, recorded_utc)"
                 " SELECT ?1, ?2, count(*), ?3, ?4, ?5 FROM launches"
                 " WHERE operator = ?1 AND condition = ?2",
                 (*case, error_class, message, datetime.now(UTC).isoformat()),
@@ -153,15 +155,20 @@ class MeasurementStore:
             " FROM launches WHERE condition = ? ORDER BY id",
             self._known("conditions", condition.to_json()),
         )
+        read = [(operator, origin, self._row(*columns)) for operator, origin, *columns in rows]
         grouped: dict[str, dict[int, list[_Row]]] = defaultdict(lambda: defaultdict(list))
-        for operator, origin, *columns in rows:
-            grouped[origin][operator].append(self._row(*columns))
+        for operator, origin, row in read:
+            grouped[origin][operator].append(row)
         operators = self._operators(row[0] for row in rows)
-        protocols = {key: Protocol.from_json(data) for key, data in self._read("protocols").items()}
+        protocols = {
+            key: Protocol.from_json(data) for key, data in self._read("protocols").items()
+        }
         found: list[Measurement] = []
         for origin, cases in grouped.items():
-            launches = [row.launch for group in cases.values() for row in group]
-            reference_ms = _reference_ms(launches, Clock.of(condition.threads))
+            slowness = _slowness(
+                [row.launch for _, found_origin, row in read if found_origin == origin],
+                Clock.of(condition.threads),
+            )
             measurements = [
                 Measurement(
                     operator=operators[operator],
@@ -170,7 +177,7 @@ class MeasurementStore:
                     state_before=group[0].state,
                     state_after=group[-1].state,
                     origin=origin,
-                    reference_ms=reference_ms,
+                    slowness=_of_launches(slowness, [row.launch for row in group]),
                     protocol=protocols[group[-1].protocol],
                     environments=len({row.environment for row in group}),
                 )
@@ -269,7 +276,13 @@ class MeasurementStore:
             raise _corrupt(self.path, f"a condition is not readable: {error}") from error
 
     def _row(
-        self, meta: str, samples: bytes, sentinel: bytes, state: str, environment: int, protocol: int
+        self,
+        meta: str,
+        samples: bytes,
+        sentinel: bytes,
+        state: str,
+        environment: int,
+        protocol: int,
     ) -> _Row:
         try:
             launch = Launch(
@@ -380,19 +393,31 @@ def _unpacked(blob: bytes) -> tuple[Sample, ...]:
     return tuple(Sample(*row) for row in np.frombuffer(blob, dtype="<i8").reshape(-1, 4).tolist())
 
 
-def _reference_ms(launches: list[Launch], clock: Clock) -> float | None:
-    """Time of one run of the sentinel at the store's reference speed, in milliseconds.
+def _slowness(launches: list[Launch], clock: Clock) -> dict[str, float]:
+    """Logarithm of the sentinel's time over that at the reference speed, for each worker with one.
 
-    The median over the first `REFERENCE_WORKERS` workers of each worker's median. The store only
-    grows, so that it never moves again once there are so many workers.
+    A worker's time is the median over its launches; the reference is the median over the first
+    `REFERENCE_WORKERS` workers. The store only grows, so that the reference never moves again once
+    there are so many.
 
     Args:
         launches: All launches of a condition, in the order in which they were taken.
+        clock: The clock that decides.
     """
     by_worker: dict[str, list[float]] = defaultdict(list)
     for launch in launches:
         value = launch.sentinel_ms(clock)
         if value is not None:
             by_worker[launch.worker].append(value)
-    first = list(by_worker.values())[:REFERENCE_WORKERS]
-    return statistics.median(map(statistics.median, first)) if first else None
+    logs = {worker: log(statistics.median(values)) for worker, values in by_worker.items()}
+    if not logs:
+        return {}
+    reference = statistics.median(list(logs.values())[:REFERENCE_WORKERS])
+    return {worker: value - reference for worker, value in logs.items()}
+
+
+def _of_launches(slowness: dict[str, float], launches: list[Launch]) -> tuple[float, ...]:
+    """The slowness of each of `launches`; empty unless all of them have a sentinel."""
+    if any(launch.worker not in slowness for launch in launches):
+        return ()
+    return tuple(slowness[launch.worker] for launch in launches)

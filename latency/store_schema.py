@@ -45,8 +45,8 @@ _SCHEMA_1 = (
         operator INTEGER NOT NULL REFERENCES operators,
         condition INTEGER NOT NULL REFERENCES conditions,
         protocol INTEGER NOT NULL REFERENCES protocols,
-        PRIMARY KEY (condition, protocol, operator)
-    ) WITHOUT ROWID""",
+        UNIQUE (condition, protocol, operator)
+    )""",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1,)

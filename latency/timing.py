@@ -1,10 +1,14 @@
 """Warming up one session, and timing many in shuffled passes around a sentinel.
 
 The speed of a core moves by tens of per cent within seconds (clock boost, neighbours on a shared
-host). A case timed once in one stretch takes the speed of that moment for its own. So all sessions
-of a group stay loaded, each case is timed in short slices spread over many passes in random order,
-and right before and after every slice a fixed sentinel case is timed: the quotient of the two keeps
-the case and drops the moment.
+host). A case timed once in one stretch takes the speed of that moment for its own. So all
+sessions of a group stay loaded, and each case is timed in short slices spread over many passes in
+random order: every case sees the same mixture of speeds. A fixed sentinel case is timed in between
+and tells the speed of one group against that of another.
+
+Dividing each slice by the sentinel slices beside it was tried and is worse: a slice of one or two
+milliseconds is itself uncertain by several per cent on a busy machine, more than the speed differs
+between the slices of one pass.
 """
 
 from __future__ import annotations
@@ -116,34 +120,46 @@ def make_slot(
 def interleave(
     slots: Sequence[Slot],
     sentinel: Slot | None,
-    passes: int,
+    protocol: Protocol,
     generator: np.random.Generator,
     errors: tuple[type[Exception], ...],
     before_slice: Callable[[int], None],
 ) -> None:
-    """Time `slots` in shuffled passes, a sentinel slice between any two slices.
+    """Time `slots` in shuffled passes, a slice of the sentinel after every few slices.
 
-    Each sample's sentinel is the sum of the sentinel's slices right before and right after it.
+    Each sample's sentinel is the sum of the sentinel's last slice before and first slice after it.
 
     Args:
+        slots: The cases; their samples are added to them.
+        sentinel: The fixed case that is timed between them, or None for none.
+        protocol: How many passes, and how often the sentinel comes.
+        generator: Decides the order.
         errors: What drops a slot out of the remaining passes instead of ending them.
         before_slice: Called with the slot's index before each of its slices.
     """
     indices = np.repeat(np.arange(len(slots)), [slot.repeats for slot in slots])
-    for _ in range(passes):
+    for _ in range(protocol.passes):
+        order = generator.permutation(indices).tolist()
         before = sentinel.time_slice() if sentinel else None
-        for index in generator.permutation(indices).tolist():
-            slot = slots[index]
-            if slot.error is not None:
-                continue
-            before_slice(index)
-            try:
-                sample = slot.time_slice()
-            except errors as error:
-                slot.error = error
-                continue
-            slot.samples.append(sample)
+        for start in range(0, len(order), protocol.sentinel_every):
+            timed: list[Slot] = []
+            for index in order[start : start + protocol.sentinel_every]:
+                if slots[index].error is None:
+                    before_slice(index)
+                    if _time(slots[index], errors):
+                        timed.append(slots[index])
             if sentinel is not None and before is not None:
                 after = sentinel.time_slice()
-                slot.sentinel.append(before + after)
+                for slot in timed:
+                    slot.sentinel.append(before + after)
                 before = after
+
+
+def _time(slot: Slot, errors: tuple[type[Exception], ...]) -> bool:
+    """Add a sample to `slot`, or the error that drops it out; says whether it was a sample."""
+    try:
+        slot.samples.append(slot.time_slice())
+    except errors as error:
+        slot.error = error
+        return False
+    return True

@@ -121,6 +121,7 @@ class Worker:
         self._out = out
         self._identity = uuid.uuid4().hex
         self._order = 0
+        self._group = 0
         self._sentinel: tuple[Path, Condition, Slot] | None = None
         self._runtimes: dict[str, Runtime] = {}
         self._said_at = 0.0
@@ -128,8 +129,6 @@ class Worker:
     def serve(self, lines: Iterator[str]) -> None:
         """Answer every line of `lines` until they end."""
         self._say({"worker": self._identity, "environment": fingerprint()})
-        gc.collect()
-        gc.freeze()
         with ExitStack() as stack:
             for line in lines:
                 if not line.strip():
@@ -169,14 +168,17 @@ class Worker:
                 interleave(
                     slots,
                     self._sentinel[2] if self._sentinel else None,
-                    request.protocol.passes,
+                    request.protocol,
                     numpy_generator(request.seed, "passes"),
                     _CASE_ERRORS,
                     lambda index: self._sign_of_life(loaded[index].case),
                 )
-            found = {**state(), "steal_pct": steal_pct(ticks, cpu_ticks())}
+            found = state()
+            if (steal := steal_pct(ticks, cpu_ticks())) is not None:
+                found["steal_pct"] = steal
             for item in loaded:
                 self._answer(item, found)
+        self._group += 1
 
     def _load(
         self,
@@ -226,7 +228,7 @@ class Worker:
             self._say({"case": item.case, "error": _described(item.slot.error)})
             return
         launch = Launch(
-            worker=self._identity,
+            worker=f"{self._identity}/{self._group}",
             order=item.order,
             started_utc=item.started_utc,
             init_ms=item.init_ms,
@@ -297,6 +299,7 @@ def main() -> None:
     Replies go to a duplicate of standard output; what anything else writes to it goes to standard
     error, so that it cannot break a line.
     """
+    gc.freeze()
     with suppress(BrokenPipeError), os.fdopen(os.dup(1), "w") as replies:
         os.dup2(2, 1)
         serve(sys.stdin, replies)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Generic, TypeVar
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from .grid import Grid
 from .inputs import ReportInputs
 from .source import Source, distinct, has_simulated
-from .style import Style, footer, watermark
+from .style import Style, footer, freeze_layout, headline, watermark
 
 Row = TypeVar("Row")
 
@@ -71,12 +70,22 @@ class ReportFigure(ABC, Generic[Row]):
     def draw(self, rows: tuple[Row, ...], style: Style) -> Figure:
         """The picture alone, without source lines."""
 
-    def finished(self, rows: tuple[Row, ...], style: Style) -> Figure:
-        """The picture with its sources at the foot, and a watermark where any is simulated."""
+    def finished(self, rows: tuple[Row, ...], style: Style, *, is_framed: bool) -> Figure:
+        """The picture, laid out, with a watermark where any number is simulated.
+
+        Args:
+            rows: From `collect`, at least one.
+            style: Theme and width.
+            is_framed: Whether the title and the sources are part of the picture, for one that
+                stands alone; a page prints them as text.
+        """
         sources = distinct(self.sources(rows))
-        with mpl.rc_context(style.rc()):
+        with style.applied():
             figure = self.draw(rows, style)
-            footer(figure, style, [f"Source: {source}" for source in sources])
+            if is_framed:
+                headline(figure, self.title)
+                footer(figure, style, [f"Source: {source}" for source in sources])
             if has_simulated(sources):
                 watermark(figure, style, "SIMULATED")
+            freeze_layout(figure)
         return figure

@@ -10,8 +10,9 @@ from typing import Any
 
 from ..core.artefact import MANIFEST, read_json
 from ..core.errors import ArtefactError
+from ..latency.models.folder import KIND
 from ..search.result import HISTORY, RESULT, Run, read_run
-from .models import MODEL_KIND, ModelFolder, read_model_folder
+from .models import ModelFolder, read_model_folder
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,15 @@ class Step:
         expected: E[LAT] for each limit of the search, in the limit's unit.
         lam: Lagrange multiplier of each limit.
         entropy: Mean entropy of the choice blocks, in nats.
-        accuracy: Of the batch, in [0, 1].
+        accuracy: Of the training batch, in [0, 1].
+        validation_loss: Of the latest architecture step.
     """
 
     step: int
     phase: str
     loss: float | None
     accuracy: float | None
+    validation_loss: float | None
     expected: tuple[float, ...]
     lam: tuple[float, ...]
     entropy: float | None
@@ -128,7 +131,7 @@ def _is_model(folder: Path) -> bool:
     if not path.is_file():
         return False
     data = read_json(path)
-    return isinstance(data, dict) and data.get("kind") == MODEL_KIND
+    return isinstance(data, dict) and data.get("kind") == KIND
 
 
 def _manifests(folders: Iterable[Path]) -> list[Manifest]:
@@ -149,6 +152,7 @@ def _step(data: Mapping[str, Any]) -> Step:
         phase=str(data.get("phase", "")),
         loss=_number(data.get("loss")),
         accuracy=_number(data.get("accuracy")),
+        validation_loss=_number(data.get("validation_loss")),
         expected=_numbers(data.get("expected")),
         lam=_numbers(data.get("lam")),
         entropy=_number(data.get("entropy")),

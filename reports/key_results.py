@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..latency.models.evaluate import CROSS_VALIDATION
 from .inputs import ReportInputs
 from .networks import Network, networks
 from .source import has_simulated
 from .specialisation import check_specialisation, compare
-from .statistics import errors
+from .tables.predictors import ALL, held_out_errors
 
 
 class Verdict(StrEnum):
@@ -79,7 +80,7 @@ def _specialisation(rows: tuple[Network, ...]) -> Statement | None:
     if problems:
         return Statement("A network is beaten on its own device", " ".join(problems), Verdict.BAD)
     between = [pair for pair in pairs if pair.rival.is_for_device] or list(pairs)
-    won = [pair for pair in between if pair.gain > 0]
+    won = [pair for pair in between if pair.saving > 0]
     head = (
         "Each network is the fastest on its own device"
         if len(won) == len(between)
@@ -96,7 +97,7 @@ def _accuracy(rows: tuple[Network, ...]) -> Statement | None:
     known = [row for row in rows if row.accuracy is not None]
     if not known:
         return None
-    parts = [f"{row.label} {100 * row.accuracy.mean:.2f} %" for row in known if row.accuracy]
+    parts = [f"{row.label} {100 * row.accuracy.mean:.2f}%" for row in known if row.accuracy]
     return Statement(
         "Accuracy on the test set",
         f"Trained from scratch after verification: {', '.join(parts)}.",
@@ -108,18 +109,17 @@ def _prediction(inputs: ReportInputs) -> Statement | None:
     parts = []
     for model in sorted(inputs.models, key=lambda m: (m.device, m.name)):
         words = []
-        if model.held_out:
-            off = errors(*_pairs([(p.predicted_ms, p.measured_ms) for p in model.held_out]))
-            words.append(f"{off.mape:.1%} on operators it had not seen")
+        if model.held_out and model.held_out.method == CROSS_VALIDATION and model.held_out.rows:
+            words.append(
+                f"{held_out_errors(model.held_out)[ALL].mape:.1%} on operators it had not seen"
+            )
         if model.calibration:
-            off = errors(*_pairs([(n.predicted_ms, n.measured_ms) for n in model.calibration]))
-            words.append(f"{off.mape:.1%} on {off.count} whole networks after calibration")
+            words.append(
+                f"{model.calibration.loo_mape:.1%} on whole networks after calibration (each of "
+                f"{model.calibration.networks} left out in turn)"
+            )
         if words:
             parts.append(f"{model.name} on {model.device}: {' and '.join(words)}")
     if not parts:
         return None
     return Statement("How good the predictions are", f"{'; '.join(parts)}.", Verdict.PLAIN)
-
-
-def _pairs(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [a for a, _ in pairs], [b for _, b in pairs]

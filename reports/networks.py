@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 
 from ..search.architecture import Architecture
 from ..search.result import MeasuredLatency, Run, Trained
-from .inputs import ReportInputs
+from .inputs import ReportInputs, Step
 from .source import Source, distinct
 
 MACS = "macs"
@@ -81,11 +81,29 @@ class Network:
         return distinct(Source.of(m.origin, m.condition) for m in self.latencies)
 
 
+@dataclass(frozen=True)
+class LabelledRun:
+    """A run, what its network is called, and the steps of its history."""
+
+    label: str
+    run: Run
+    history: tuple[Step, ...]
+
+
+def labelled(inputs: ReportInputs) -> tuple[LabelledRun, ...]:
+    """The runs in the order of every table and figure: by device, those for MACs last."""
+    names = [label_of(target_of(run)) for run in inputs.runs]
+    counts = Counter(names)
+    found = [
+        LabelledRun(name if counts[name] == 1 else f"{name} ({run.folder.name})", run, steps)
+        for name, run, steps in zip(names, inputs.runs, inputs.histories, strict=True)
+    ]
+    return tuple(sorted(found, key=_order))
+
+
 def networks(inputs: ReportInputs) -> tuple[Network, ...]:
-    """The network of every run: those for devices by device, those for MACs last."""
-    names = _labels(inputs.runs)
-    found = [_network(run, label) for run, label in zip(inputs.runs, names, strict=True)]
-    return tuple(sorted(found, key=lambda n: (not n.is_for_device, n.target, n.label)))
+    """The network of every run, in the order of `labelled`."""
+    return tuple(_network(found.run, found.label) for found in labelled(inputs))
 
 
 def devices(rows: tuple[Network, ...]) -> tuple[str, ...]:
@@ -112,13 +130,9 @@ def accuracy_of(trained: Trained | None, architecture: Architecture) -> Accuracy
     return Accuracy(trained.test_accuracy)
 
 
-def _labels(runs: tuple[Run, ...]) -> list[str]:
-    labels = [label_of(target_of(run)) for run in runs]
-    counts = Counter(labels)
-    return [
-        label if counts[label] == 1 else f"{label} ({run.folder.name})"
-        for run, label in zip(runs, labels, strict=True)
-    ]
+def _order(found: LabelledRun) -> tuple[bool, str, str]:
+    target = target_of(found.run)
+    return target == MACS, target, found.label
 
 
 def _network(run: Run, label: str) -> Network:

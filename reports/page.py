@@ -1,163 +1,153 @@
-"""The report as one HTML file that asks nothing of the network."""
+"""A report as files: the page, every figure and table, and all of it as one PDF and one PNG."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+import matplotlib as mpl
+import numpy as np
+from matplotlib import image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from .. import __version__
-from .glossary import GLOSSARY
+from ..core.artefact import MANIFEST, manifest, sha256_of, write_bytes, write_json
+from .document import lead_of, render_page, title_of
 from .inputs import ReportInputs
 from .key_results import key_results
-from .networks import MACS, target_of
-from .parts import FigurePart, Part
-from .provenance import records
-from .renderers import to_html
-from .source import Source
-from .style import NARROW, NARROW_DARK, WIDE, WIDE_DARK, Style, svg_bytes
+from .parts import FigurePart, Part, TablePart, collect_parts
+from .renderers import to_csv, to_latex, to_markdown
+from .sheet import table_sheet, text_sheet
+from .style import WIDE, pdf_bytes, png_bytes
 
-_MIME = {
-    "csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex",
-    "pdf": "application/pdf", "png": "image/png", "svg": "image/svg+xml",
-}  # fmt: skip
-_PHONE = "(max-width: 40rem)"
-_DARK = "(prefers-color-scheme: dark)"
-# The browser takes the first that matches; the last one, without a condition, is the `img`.
-_PICTURES: tuple[tuple[str, Style], ...] = (
-    (f"{_PHONE} and {_DARK}", NARROW_DARK),
-    (_PHONE, NARROW),
-    (_DARK, WIDE_DARK),
-    ("", WIDE),
-)
+PAGE = "index.html"
+_OVERVIEW_DPI = 110
+_GUTTER = 24
+
+Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One appearance of a figure, inline, and the media condition it is for."""
+def write_report(inputs: ReportInputs, out: Path) -> Path:
+    """Write the whole report into the folder `out`; the same inputs give the same bytes.
 
-    media: str
-    data: str
+    `index.html` is self-contained; beside it lie `figures/NAME.pdf|png`,
+    `tables/NAME.csv|md|tex`, `report.pdf` and `report.png`. Parts whose inputs are missing are
+    named on the page with what would make them, and have no file.
 
-
-@dataclass(frozen=True)
-class Download:
-    """A file of the report carried inside the page."""
-
-    name: str
-    data: str
-
-    @property
-    def label(self) -> str:
-        return self.name.rsplit(".", 1)[-1].upper()
-
-
-@dataclass(frozen=True)
-class Section:
-    """What the template prints of one figure or table."""
-
-    name: str
-    title: str
-    about: str
-    missing: str
-    caption: str
-    pictures: tuple[Picture, ...]
-    table: Markup
-    notes: tuple[str, ...]
-    sources: tuple[Source, ...]
-    downloads: tuple[Download, ...]
-
-
-def title_of(inputs: ReportInputs) -> str:
-    """What the report is about, in a line."""
-    targets = sorted({target_of(run) for run in inputs.runs} - {MACS})
-    if targets:
-        return f"Networks searched for {_listed(targets)}"
-    devices = sorted({model.device for model in inputs.models})
-    return f"Latency models of {_listed(devices)}" if devices else "Searched networks"
-
-
-def lead_of(inputs: ReportInputs) -> str:
-    """What the report was made from, in a sentence."""
-    spaces = {str(run.result.space.get("name")) for run in inputs.runs}
-    spaces |= {model.space for model in inputs.models if model.space}
-    counts = [_counted(len(inputs.runs), "search", "searches")] if inputs.runs else []
-    if inputs.models:
-        counts.append(_counted(len(inputs.models), "latency model", "latency models"))
-    space = f" in the space {_listed(sorted(spaces))}" if spaces else ""
-    text = f"{_listed(counts)}{space}."
-    return text[:1].upper() + text[1:]
-
-
-def render_page(
-    inputs: ReportInputs, parts: tuple[Part, ...], written: Mapping[str, bytes]
-) -> str:
-    """The page as HTML.
-
-    Args:
-        parts: From `collect_parts`.
-        written: The files to offer for download, by path: `tables/accuracy.csv`.
+    Returns:
+        The path of `index.html`, which is written last.
     """
-    here = files(__package__)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True)  # fmt: skip
-    template = environment.from_string(here.joinpath("page.html.j2").read_text())
-    return template.render(
-        title=title_of(inputs),
-        lead=lead_of(inputs),
-        version=__version__,
-        css=Markup(here.joinpath("page.css").read_text()),  # noqa: S704 (our own file)
-        statements=key_results(inputs),
-        parts=[_section(part, written) for part in parts],
-        records=records(inputs),
-        glossary=GLOSSARY,
-    )
+    parts = collect_parts(inputs)
+    pictures = {
+        part.name: part.figure.finished(part.rows, WIDE, is_framed=True)
+        for part in parts
+        if isinstance(part, FigurePart) and part.rows
+    }
+    written = {**_figure_files(pictures), **_table_files(parts)}
+    page = render_page(inputs, parts, written)
+    for path in _possible_files(parts):
+        if path not in written:
+            (out / path).unlink(missing_ok=True)
+    for path, data in written.items():
+        write_bytes(out / path, data)
+    sheets = [_front(inputs), *_sheets(parts, pictures)]
+    write_bytes(out / "report.pdf", _pdf(sheets))
+    write_bytes(out / "report.png", _overview(sheets))
+    write_json(out / MANIFEST, _manifest(inputs))
+    write_bytes(out / PAGE, page.encode())
+    return out / PAGE
 
 
-def _section(part: Part, written: Mapping[str, bytes]) -> Section:
-    downloads = tuple(
-        Download(path.rsplit("/", 1)[-1], _inline(data, path.rsplit(".", 1)[-1]))
-        for path, data in sorted(written.items())
-        if path.rsplit("/", 1)[-1].rsplit(".", 1)[0] == part.name
-    )
-    if isinstance(part, FigurePart):
-        shown = part.figure
-        if not part.rows:
-            return _missing(part.name, shown.title, shown.about, shown.needs)
-        pictures = tuple(_picture(part, media, style) for media, style in _PICTURES)
-        return Section(
-            part.name, shown.title, shown.about, "", shown.describe(part.rows), pictures,
-            Markup(), (), part.sources, downloads,
-        )  # fmt: skip
-    table, grid = part.table, part.grid
-    if grid is None:
-        return _missing(part.name, table.title, table.about, table.needs)
-    return Section(
-        part.name, table.title, table.about, "", "", (), to_html(grid), grid.notes, grid.sources,
-        downloads,
-    )  # fmt: skip
+def _figure_files(pictures: Mapping[str, Figure]) -> dict[str, bytes]:
+    found = {}
+    for name, picture in pictures.items():
+        found[f"figures/{name}.pdf"] = pdf_bytes(picture)
+        found[f"figures/{name}.png"] = png_bytes(picture)
+    return found
 
 
-def _missing(name: str, title: str, about: str, needs: str) -> Section:
-    return Section(name, title, about, needs, "", (), Markup(), (), (), ())
+def _table_files(parts: tuple[Part, ...]) -> dict[str, bytes]:
+    found = {}
+    for part in parts:
+        if isinstance(part, TablePart) and part.grid is not None:
+            title = part.table.title
+            found[f"tables/{part.name}.csv"] = to_csv(part.grid).encode()
+            found[f"tables/{part.name}.md"] = to_markdown(part.grid, title).encode()
+            found[f"tables/{part.name}.tex"] = to_latex(part.grid, title, part.name).encode()
+    return found
 
 
-def _picture(part: FigurePart, media: str, style: Style) -> Picture:
-    figure = part.figure.finished(part.rows, style)
-    return Picture(media, _inline(svg_bytes(figure), "svg"))
+def _possible_files(parts: tuple[Part, ...]) -> Iterator[str]:
+    for part in parts:
+        folder, suffixes = (
+            ("figures", ("pdf", "png"))
+            if isinstance(part, FigurePart)
+            else ("tables", ("csv", "md", "tex"))
+        )
+        for suffix in suffixes:
+            yield f"{folder}/{part.name}.{suffix}"
 
 
-def _inline(data: bytes, suffix: str) -> str:
-    return f"data:{_MIME[suffix]};base64,{base64.b64encode(data).decode()}"
+def _front(inputs: ReportInputs) -> Figure:
+    items = [(statement.head, statement.text) for statement in key_results(inputs)]
+    with WIDE.applied():
+        return text_sheet(title_of(inputs), lead_of(inputs), items, WIDE)
 
 
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _sheets(parts: tuple[Part, ...], pictures: Mapping[str, Figure]) -> Iterator[Figure]:
+    for part in parts:
+        if isinstance(part, TablePart):
+            if part.grid is not None:
+                with WIDE.applied():
+                    yield table_sheet(part.table.title, part.table.about, part.grid, WIDE)
+        elif part.name in pictures:
+            yield pictures[part.name]
 
 
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
+def _pdf(sheets: list[Figure]) -> bytes:
+    buffer = io.BytesIO()
+    nothing: Any = {"CreationDate": None, "Creator": None, "Producer": None}
+    with mpl.rc_context({"pdf.fonttype": 42}), PdfPages(buffer, metadata=nothing) as pages:
+        for sheet in sheets:
+            pages.savefig(sheet)
+    return buffer.getvalue()
+
+
+def _overview(sheets: list[Figure]) -> bytes:
+    """All sheets in two columns; each goes to the shorter one, so that they end about level."""
+    columns: tuple[list[Pixels], list[Pixels]] = ([], [])
+    for sheet in sheets:
+        shorter = min(columns, key=lambda column: sum(len(pixels) for pixels in column))
+        shorter.append(_pixels(sheet))
+    height = max(sum(len(p) + _GUTTER for p in column) for column in columns) + _GUTTER
+    width = max(p.shape[1] for column in columns for p in column)
+    whole = np.full((height, 2 * width + 3 * _GUTTER, 3), 255, np.uint8)
+    for number, column in enumerate(columns):
+        left, top = _GUTTER + number * (width + _GUTTER), _GUTTER
+        for pixels in column:
+            whole[top : top + len(pixels), left : left + pixels.shape[1]] = pixels
+            top += len(pixels) + _GUTTER
+    buffer = io.BytesIO()
+    no_software: Any = {"Software": None}
+    image.imsave(buffer, whole, format="png", metadata=no_software)
+    return buffer.getvalue()
+
+
+def _pixels(sheet: Figure) -> Pixels:
+    sheet.set_dpi(_OVERVIEW_DPI)
+    canvas = FigureCanvasAgg(sheet)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return pixels[..., :3].copy()
+
+
+def _manifest(inputs: ReportInputs) -> dict[str, object]:
+    parents = {
+        str(record.folder): sha256_of((record.folder / MANIFEST).read_bytes())
+        for record in inputs.manifests
+    }
+    return manifest("report", config={}, seed=None, parents=parents)

@@ -34,7 +34,9 @@ class Record:
 def records(inputs: ReportInputs) -> tuple[Record, ...]:
     """A record for each folder that has a manifest, and for each run that has none."""
     runs = {run.folder: run for run in inputs.runs}
-    found = [_of_manifest(manifest, runs.pop(manifest.folder, None)) for manifest in inputs.manifests]
+    found = [
+        _of_manifest(manifest, runs.pop(manifest.folder, None)) for manifest in inputs.manifests
+    ]
     return tuple([*found, *(_of_run(run) for run in runs.values())])
 
 
@@ -44,7 +46,7 @@ def search_command(run: Run) -> str:
     words = ["elat", "search", "--space", str(result.space.get("name", "SPACE"))]
     for limit in result.limits:
         if limit.name == MACS:
-            words += ["--set", f"bound_macs={limit.limit:g}"]
+            words += ["--bound-macs", f"{limit.limit:g}"]
         else:
             words += ["--device", limit.name, "--bound-ms", f"{limit.limit:g}"]
     words += ["--strategy", result.strategy, "--seed", str(result.seed), "--out", str(run.folder)]

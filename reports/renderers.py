@@ -1,4 +1,4 @@
-"""One grid in five formats: HTML, Markdown, CSV, LaTeX and plain text; each escapes what it prints."""
+"""One grid as HTML, Markdown, CSV, LaTeX and plain text; each escapes what it prints."""
 
 from __future__ import annotations
 
@@ -113,13 +113,17 @@ def to_text(grid: Grid) -> str:
     rule = "-" * max(len(text) for text in texts)
     head_count = 2 if grid.has_groups else 1
     marks = ["* best of the column"] if any(c.is_best for row in grid.rows for c in row) else []
-    return "\n".join([*texts[:head_count], rule, *texts[head_count:], "", *marks, *_tail(grid), ""])
+    return "\n".join(
+        [*texts[:head_count], rule, *texts[head_count:], "", *marks, *_tail(grid), ""]
+    )
 
 
 def _html_row(grid: Grid, row: tuple[Cell, ...]) -> Markup:
     cells = []
     for position, (column, cell) in enumerate(zip(grid.columns, row, strict=True)):
-        text = Markup("<strong>{}</strong>").format(cell.text) if cell.is_best else escape(cell.text)
+        text = (
+            Markup("<strong>{}</strong>").format(cell.text) if cell.is_best else escape(cell.text)
+        )
         if cell.detail:
             text = text + Markup(' <span class="detail">{}</span>').format(cell.detail)
         form = '<th scope="row"{}>{}</th>' if position == 0 else "<td{}>{}</td>"

@@ -15,23 +15,30 @@ from .style import Style, watermark
 
 _POINTS = 72.0
 _MARGIN = 14.0
-_GAP = 11.0
+_GAP = 9.0
 _BODY = 8.0
-_SMALLEST = 4.5
+_SMALLEST = 5.5
 
 
 def table_sheet(title: str, about: str, grid: Grid, style: Style) -> Figure:
     """`grid` as a figure under its title; type shrinks until the columns fit the width."""
-    width = style.width_in * _POINTS
-    size = _fitting_size(grid, width - 2 * _MARGIN)
+    size = _fitting_size(grid, style.width_in * _POINTS - 2 * _MARGIN)
+    needed = sum(_widths(grid, size)) + _GAP * (len(grid.columns) - 1) + 2 * _MARGIN
+    width = max(style.width_in * _POINTS, needed)
     line = size * 1.75
     below = [part for text in _tail(grid) for part in _wrapped(text, width, 6.8)]
     intro = _wrapped(about, width, 7.6)
     heads = 2 if grid.has_groups else 1
     height = (
-        _MARGIN * 2 + 18 + 11 * len(intro) + 8 + line * (heads + len(grid.rows)) + 10 * len(below) + 8
+        _MARGIN * 2
+        + 18
+        + 11 * len(intro)
+        + 8
+        + line * (heads + len(grid.rows))
+        + 10 * len(below)
+        + 8
     )
-    figure = Figure(figsize=(style.width_in, height / _POINTS))
+    figure = Figure(figsize=(width / _POINTS, height / _POINTS))
     page = _Page(figure, style, width, height)
     page.text(_MARGIN, 12, title, 10.5, bold=True)
     page.skip(18)
@@ -55,7 +62,11 @@ def text_sheet(title: str, lead: str, items: Sequence[tuple[str, str]], style: S
     blocks = [(head, _wrapped(text, width, 8.2)) for head, text in items]
     leads = _wrapped(lead, width, 8.2)
     height = (
-        2 * _MARGIN + 26 + 12 * len(leads) + 8 + sum(15 + 12 * len(lines) + 9 for _, lines in blocks)
+        2 * _MARGIN
+        + 26
+        + 12 * len(leads)
+        + 8
+        + sum(15 + 12 * len(lines) + 9 for _, lines in blocks)
     )
     figure = Figure(figsize=(style.width_in, height / _POINTS))
     page = _Page(figure, style, width, height)
@@ -124,7 +135,9 @@ def _draw_grid(page: _Page, grid: Grid, size: float, line: float) -> None:
             left, right = starts[first], starts[last] + widths[last]
             if group:
                 for text in [_clipped(group, right - left, size)]:
-                    page.text((left + right) / 2, line * 0.7, text, size, muted=True, align="center")
+                    page.text(
+                        (left + right) / 2, line * 0.7, text, size, muted=True, align="center"
+                    )
             first += count
         page.skip(line)
     for column, start, width in zip(grid.columns, starts, widths, strict=True):
@@ -172,7 +185,8 @@ def _text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Width in points, of a canvas of 72 dots an inch so that a dot is a point."""
     canvas = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=_POINTS))
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
-    width, _, _ = canvas.get_renderer().get_text_width_height_descent(text, font, ismath=False)
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    width, _, _ = renderer.get_text_width_height_descent(text, font, ismath=False)
     return float(width)
 
 

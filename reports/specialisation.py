@@ -20,7 +20,7 @@ class Comparison:
     rival_latency: MeasuredLatency
 
     @property
-    def gain(self) -> float:
+    def saving(self) -> float:
         """Share of the rival's latency that the own network saves; negative where it loses."""
         return 1 - self.own_latency.latency_ms / self.rival_latency.latency_ms
 
@@ -37,15 +37,15 @@ class Comparison:
 
     def __str__(self) -> str:
         own, rival = self.own_latency.latency_ms, self.rival_latency.latency_ms
-        word = "faster" if self.gain >= 0 else "slower"
+        word = "less" if self.saving >= 0 else "more"
         verdict = (
-            f"the {_percent(self.own_latency.level)} intervals are disjoint, so it is significant"
+            f"the {_percent(self.own_latency.level)} intervals are disjoint: significant"
             if self.is_significant
-            else f"the {_percent(self.own_latency.level)} intervals overlap, so it is not significant"
+            else f"the {_percent(self.own_latency.level)} intervals overlap: not significant"
         )
         return (
-            f"On {self.device} the network {self.own.label} is {abs(self.gain):.1%} {word} than "
-            f"the network {self.rival.label} ({own:.4g} ms against {rival:.4g} ms); {verdict}."
+            f"On {self.device} the network {self.own.label} takes {abs(self.saving):.1%} {word} "
+            f"time than the network {self.rival.label} ({own:.4g} ms against {rival:.4g} ms); {verdict}."
         )
 
 
@@ -89,4 +89,4 @@ def check_specialisation(rows: Sequence[Network]) -> list[str]:
 
 
 def _percent(level: float) -> str:
-    return f"{100 * level:g} %"
+    return f"{100 * level:g}%"

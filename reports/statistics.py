@@ -14,9 +14,9 @@ class Errors:
     """How far predictions lie from measurements; shares and the mean in [0, 1] of the latter.
 
     Attributes:
-        mape: Mean absolute percentage error, as a share: 0.03 is 3 %.
+        mape: Mean absolute percentage error, as a share: 0.03 is 3%.
         bias: Mean signed error, as a share; above 0 where predictions are too high.
-        within_5: Share of predictions at most 5 % off.
+        within_5: Share of predictions at most 5% off.
         spearman: Rank correlation; None for fewer than three points or constant ones.
     """
 
@@ -35,17 +35,27 @@ def errors(predicted: Sequence[float], measured: Sequence[float]) -> Errors:
         ValueError: There is none, or the lengths differ, or a measurement is not above 0.
     """
     p, m = np.asarray(predicted, float), np.asarray(measured, float)
-    if p.shape != m.shape or p.size == 0 or not (m > 0).all():
-        raise ValueError("predictions and positive measurements must come in pairs, at least one")
-    off = p / m - 1
+    if p.shape != m.shape or not (m > 0).all():
+        raise ValueError("predictions and positive measurements must come in pairs")
+    return relative_errors((p / m - 1).tolist(), spearman(predicted, measured))
+
+
+def relative_errors(off: Sequence[float], rank: float | None) -> Errors:
+    """The errors that the signed relative errors `off` amount to; `rank` is passed on.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if not off:
+        raise ValueError("at least one error is needed")
     size = np.abs(off)
     return Errors(
-        count=p.size,
+        count=len(off),
         mape=float(size.mean()),
-        bias=float(off.mean()),
+        bias=float(np.mean(off)),
         within_5=float((size <= 0.05).mean()),
         within_10=float((size <= 0.10).mean()),
-        spearman=spearman(predicted, measured),
+        spearman=rank,
     )
 
 
@@ -61,25 +71,3 @@ def kendall(x: Sequence[float], y: Sequence[float]) -> float | None:
 
 def _is_rankable(x: Sequence[float], y: Sequence[float]) -> bool:
     return len(x) >= 3 and len(set(x)) > 1 and len(set(y)) > 1
-
-
-def affine_left_out(x: Sequence[float], y: Sequence[float]) -> list[float] | None:
-    """Each `y` predicted from its `x` by the least-squares line through the other points.
-
-    From the fit to all points (Allen 1974, the PRESS residual): with leverage h of a point and its
-    residual r, leaving the point out moves its own prediction to y - r / (1 - h).
-
-    Returns:
-        One prediction a point; None for fewer than four points, a constant `x`, or a point
-        without which `x` is constant.
-    """
-    a, b = np.asarray(x, float), np.asarray(y, float)
-    if a.size < 4 or np.ptp(a) == 0:
-        return None
-    design = np.column_stack([a, np.ones_like(a)])
-    basis, _ = np.linalg.qr(design)
-    leverage = (basis**2).sum(axis=1)
-    if (leverage > 1 - 1e-9).any():
-        return None
-    residual = b - basis @ (basis.T @ b)
-    return [float(v) for v in b - residual / (1 - leverage)]

@@ -7,7 +7,9 @@ deficiency; the dark theme takes the lighter ones. Shapes repeat what colours sa
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +59,10 @@ class Style:
         """Colour of the series at `position`; they come round again."""
         return self.theme.accents[position % len(self.theme.accents)]
 
-    def rc(self) -> dict[str, Any]:
-        """Settings of matplotlib for this style."""
+    def applied(self) -> AbstractContextManager[None]:
+        """A context in which matplotlib makes figures in this style."""
         theme = self.theme
-        return {
+        settings: Any = {
             "font.family": "DejaVu Sans",
             "font.size": 8.5,
             "axes.titlesize": 9.5,
@@ -95,12 +97,11 @@ class Style:
             "pdf.fonttype": 42,
             "path.simplify": True,
         }
+        return mpl.rc_context(settings)
 
 
 WIDE = Style(LIGHT, 7.6)
 NARROW = Style(LIGHT, 3.8)
-WIDE_DARK = Style(DARK, 7.6)
-NARROW_DARK = Style(DARK, 3.8)
 
 
 def panels(
@@ -126,7 +127,7 @@ def comment(axes: Axes, style: Style, text: str, *, corner: str = "upper left") 
     )  # fmt: skip
 
 
-def legend_below(figure: Figure, style: Style, axes: Sequence[Axes], columns: int = 4) -> None:
+def legend_below(figure: Figure, style: Style, axes: Sequence[Axes], columns: int = 6) -> None:
     """One legend under all panels, each label once."""
     found: dict[str, Any] = {}
     for one in axes:
@@ -142,6 +143,38 @@ def legend_below(figure: Figure, style: Style, axes: Sequence[Axes], columns: in
             columnspacing=1.4,
             handletextpad=0.5,
         )
+
+
+def headline(figure: Figure, text: str) -> None:
+    """Print `text` as the figure's title, over the legend where there is one.
+
+    It becomes the legend's own title there: a separate one would be laid out on top of it.
+    """
+    if figure.legends:
+        legend = figure.legends[0]
+        legend.set_title(text, prop={"size": 12, "weight": "bold"})
+        legend.set_alignment("left")
+    else:
+        figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold")
+
+
+def freeze_layout(figure: Figure) -> None:
+    """Lay `figure` out once and for all; else every file made of it would pay for that again."""
+    figure.draw_without_rendering()
+    # None, and not "none": a stand-in engine would make every saving draw twice.
+    figure.set_layout_engine(None)
+
+
+def recoloured(svg: bytes, theme: Theme) -> bytes:
+    """`svg`, drawn in the light theme, in the colours of `theme`."""
+    text = svg.decode()
+    pairs = zip(_colours(LIGHT), _colours(theme), strict=True)
+    swaps = {light: dark for light, dark in pairs}
+    return re.sub(r"#[0-9a-f]{6}\b", lambda m: swaps.get(m[0], m[0]), text).encode()
+
+
+def _colours(theme: Theme) -> tuple[str, ...]:
+    return (theme.surface, theme.ink, theme.muted, theme.line, *theme.accents)
 
 
 def watermark(figure: Figure, style: Style, text: str) -> None:
@@ -192,5 +225,9 @@ def _wrapped(line: str, width: int) -> list[str]:
             lines.append(current)
             current = f"  {word}"
         else:
-            current = f"{current} {word}".strip() if not current.startswith("  ") else f"{current} {word}"
+            current = (
+                f"{current} {word}".strip()
+                if not current.startswith("  ")
+                else f"{current} {word}"
+            )
     return [*lines, current] if current else lines

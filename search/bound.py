@@ -13,7 +13,7 @@ from .result import Limit
 
 @dataclass(frozen=True)
 class Bound:
-    """At most `limit` milliseconds on the device `name`, or at most `limit` MACs if it is `macs`."""
+    """At most `limit` ms on the device `name`, or at most `limit` MACs if the name is `macs`."""
 
     name: str
     limit: float
@@ -39,9 +39,10 @@ def limits_of(costs: Sequence[ExpectedLatency], bounds: Sequence[Bound]) -> tupl
 
     Args:
         costs: One for each bound, of the same name and in the same order, all of one space.
+        bounds: At least one.
 
     Raises:
-        ConfigError: There is no bound, a bound occurs twice, or costs and bounds do not correspond.
+        ConfigError: There is no bound, one occurs twice, or costs and bounds do not correspond.
         InfeasibleError: No architecture is within a bound; the message names the fastest one.
     """
     if not bounds:

@@ -61,6 +61,7 @@ def scores_from(gains: Sequence[Tensor], space: SearchSpace, prior: float) -> ND
 
     Args:
         gains: One `blocks choices` per batch, as `gate_gains` yields them.
+        space: Whose candidates are scored.
         prior: In standard errors; 0 ranks by gains alone.
     """
     stacked = torch.stack(list(gains)).numpy()
@@ -134,8 +135,7 @@ def evaluate(
 ) -> tuple[float, float]:
     """Validation accuracy in [0, 1] and loss in nats, with inherited weights.
 
-    Args:
-        calibration_batches: Training batches of `size` that batch norm is calibrated on.
+    Batch norm is calibrated on the first `calibration_batches` training batches of `size` images.
     """
     network = supernet.derive(architecture)
     calibrate_batch_norm(

@@ -24,7 +24,7 @@ _CHUNK = 1 << 16
 
 
 class ExpectedLatency(nn.Module):
-    """E[LAT] = fixed + sum over blocks of <probabilities, candidate costs> (Cai et al. 2019, eq. 2).
+    """E[LAT] = fixed + sum over blocks of <probabilities, costs> (Cai et al. 2019, section 3.3).
 
     Linear in the probabilities, so any source of costs works, also one without gradients; another
     device is another buffer. The unit is milliseconds on a device, or MACs.
@@ -66,11 +66,10 @@ class ExpectedLatency(nn.Module):
     def from_costs(
         cls, space: SearchSpace, name: str, costs: CostFunction, network: float = 0.0
     ) -> ExpectedLatency:
-        """Ask `costs` once for every distinct operator; `network` is added once to the sum.
+        """E[cost] of `space` where `costs` answers for operators and `network` is added once.
 
-        Args:
-            costs: Cost of each of the operators given, in the unit of the result. Candidates that
-                are free by definition are not asked for and cost 0.
+        `costs` is called once, with every distinct operator, and returns as many numbers in the
+        unit of the result. Candidates that are free by definition are not asked for and cost 0.
         """
         operators = space.all_operators()
         known = dict(zip(operators, map(float, costs(operators)), strict=True))
@@ -86,17 +85,18 @@ class ExpectedLatency(nn.Module):
     ) -> ExpectedLatency:
         """E[LAT] in ms on the device `name`, with the whole-network calibration of `latency`.
 
-        The calibration is additive: a network takes `intercept_ms + sum over its operators of
-        (slope * latency_ms + per_operator_ms)`.
+        The calibration is additive: a network takes its `intercept_ms`, and what each of its
+        operators adds (`additive_costs`).
 
         Raises:
             MissingOperatorError: The latency model cannot answer for a candidate.
         """
-
-        def calibrated(operators: Sequence[Operator]) -> Sequence[float]:
-            return [float(value) for value in latency.operator_ms(operators)]
-
-        return cls.from_costs(space, name, calibrated, network=latency.intercept_ms)
+        return cls.from_costs(
+            space,
+            name,
+            lambda operators: latency.additive_costs(operators).tolist(),
+            network=latency.intercept_ms,
+        )
 
     @classmethod
     def from_macs(cls, space: SearchSpace) -> ExpectedLatency:
@@ -146,6 +146,7 @@ class ExpectedLatency(nn.Module):
         Args:
             q: In [0, 1].
             n: At least 1; 10,000 give the 35th percentile of a chain within about 1 %.
+            generator: Draws the architectures.
         """
         if not 0.0 <= q <= 1.0 or n < 1:
             raise ConfigError(f"A quantile needs q in [0, 1] and n >= 1, not q={q} and n={n}.")

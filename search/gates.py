@@ -16,6 +16,7 @@ def sample_choices(probs: Tensor, generator: torch.Generator) -> Tensor:
 
     Args:
         probs: `blocks choices`; each row sums to one.
+        generator: Draws them.
 
     Returns:
         `blocks`, int64.

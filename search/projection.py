@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from .architecture import Architecture
 from .bound import Bound
 from .expected_latency import ExpectedLatency
 
-# HiGHS stops at an absolute gap of 1e-6: scores spanning this much are optimal to 1e-9 of the span.
+# HiGHS stops at an absolute gap of 1e-6, which is 1e-9 of scores that span this much.
 _SPAN = 1e3
 # HiGHS accepts a row that exceeds its right side by 1e-6; rows are scaled to about 1.
 _SLACK = 2e-6
@@ -45,6 +46,9 @@ def project(
 
     Args:
         scores: `blocks choices`; what stands in the padding does not count.
+        costs: One for each bound, in the same order, all of one space.
+        bounds: At least one.
+        count: How many architectures are wanted.
 
     Returns:
         Fewer than `count` where fewer architectures are within the bounds.
@@ -94,7 +98,7 @@ class _Program:
         np.maximum.at(top, self._block, self._scores)
         shifted = self._scores - top[self._block]
         span = float(-shifted.min())
-        self._objective = -shifted * (_SPAN / span if span > 0 else 0.0)
+        self._objective = -shifted / span * _SPAN if span > 0 else -shifted
         self._budgets = [self._budget(c, b, mask) for c, b in zip(costs, bounds, strict=True)]
         self._cuts: list[tuple[int, ...]] = []
 
@@ -105,9 +109,11 @@ class _Program:
         values = cost.cost.numpy()[mask]
         least = np.full(self._blocks, np.inf)
         np.minimum.at(least, self._block, values)
-        room = bound.limit - float(cost.fixed) - float(least.sum())
         extra = values - least[self._block]
-        scale = max(abs(room), float(extra.max()), np.finfo(float).tiny)
+        room = math.fsum([bound.limit, -float(cost.fixed), *-least])
+        # An architecture that meets the bound exactly must survive the rounding of this sum.
+        room += 4 * math.ulp(max(bound.limit, *np.abs(values)))
+        scale = max(abs(room), float(extra.max()), 1e-9 * bound.limit)
         return extra / scale, room / scale
 
     def score(self, choices: Sequence[int]) -> float:
@@ -123,10 +129,8 @@ class _Program:
         size = len(self._scores)
         one = csr_array((np.ones(size), (self._block, np.arange(size))), (self._blocks, size))
         constraints = [LinearConstraint(one, 1, 1)]
-        # The solver may not lose an architecture that meets a bound exactly to rounding.
-        give = 1e-12 if slack == 0.0 else -slack
         for row, right in self._budgets:
-            constraints.append(LinearConstraint(row[None, :], -np.inf, right + give))
+            constraints.append(LinearConstraint(row[None, :], -np.inf, right - slack))
         for cut in self._cuts:
             row = np.zeros(size)
             row[list(cut)] = 1

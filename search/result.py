@@ -78,7 +78,7 @@ class SearchResult:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
-        return _plain(asdict(self))
+        return _object(asdict(self))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SearchResult:
@@ -142,7 +142,7 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
-        return _plain(asdict(self))
+        return _object(asdict(self))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Certificate:
@@ -182,7 +182,7 @@ class TrainingRecord:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
-        return _plain(asdict(self))
+        return _object(asdict(self))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
@@ -235,6 +235,10 @@ def _record(path: Path, kind: type[R]) -> R:
         return kind.from_json(data)
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{path} is no {kind.__name__}: {error}.") from error
+
+
+def _object(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: _plain(item) for key, item in data.items()}
 
 
 def _plain(value: Any) -> Any:

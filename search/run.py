@@ -46,7 +46,9 @@ def search(
 
     Args:
         problem: Space, costs, bounds, data and seed.
-        strategy: A name of the strategy registry, and its `settings` in place of defaults.
+        strategy: A name of the strategy registry.
+        settings: Of the strategy; defaults stand in for the rest.
+        folder: The run folder; made if missing.
         origin: Where the latencies come from: `measured`, `imported` or `simulated`.
         model: Name and hash of the latency model.
         threads: Of torch, set while the search runs; results depend on it in the last bits.

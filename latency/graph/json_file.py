@@ -63,7 +63,7 @@ def read_graph_json(data: bytes) -> tuple[Graph, int]:
         nodes = tuple(_read_node(row, values) for row in found["nodes"])
         inputs = tuple(values[name] for name in found["inputs"])
         return Graph(inputs, nodes, values[found["output"]]), int(found["element_bytes"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"This is no graph, or a damaged one ({error!r}).") from error
 
 

@@ -92,8 +92,9 @@ def _activate(x: Tensor, activation: Activation) -> Tensor:
 
 def _windows(x: Tensor, kernel: int, stride: int, padding: int, fill: float) -> list[Tensor]:
     """For each cell of the window, row by row, the input it meets at every output position."""
-    edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
-    x = np.pad(x, edges, constant_values=fill)
+    if padding:
+        edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+        x = np.pad(x, edges, constant_values=fill)
     rows, columns = ((side - kernel) // stride * stride + 1 for side in x.shape[2:])
     return [
         x[:, :, i : i + rows : stride, j : j + columns : stride]
@@ -107,8 +108,10 @@ def _conv(node: Conv, x: Tensor) -> Tensor:
     n, _, height, width = node.output.shape
     weight = node.weight.astype(x.dtype).reshape(node.groups, -1, per_group, kernel * kernel)
     y = np.zeros((n, node.groups, out // node.groups, height * width), x.dtype)
+    # A matrix product with one column is a plain product, which NumPy does several times faster.
+    product = np.multiply if per_group == 1 else np.matmul
     for cell, window in enumerate(_windows(x, kernel, node.stride, node.padding, 0.0)):
-        y += weight[..., cell] @ window.reshape(n, node.groups, per_group, height * width)
+        y += product(weight[..., cell], window.reshape(n, node.groups, per_group, height * width))
     return y.reshape(node.output.shape) + node.bias.astype(x.dtype)[:, None, None]
 
 

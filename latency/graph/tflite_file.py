@@ -6,13 +6,11 @@ Symmetric padding is `SAME` where that pads the same, and a PAD before `VALID` e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
 from ...core.errors import UnsupportedOperatorError
 from .ir import (
@@ -29,18 +27,12 @@ from .ir import (
     Node,
     Pool,
     Pooling,
-    Shape,
-    Value,
 )
 from .quantise import Quantisation, Scale
+from .tflite_tensors import Tensors, nhwc
 
 _Op = schema.BuiltinOperator
 _Options = schema.BuiltinOptions
-_TYPES = {
-    np.dtype(np.float32): schema.TensorType.FLOAT32,
-    np.dtype(np.int32): schema.TensorType.INT32,
-    np.dtype(np.int8): schema.TensorType.INT8,
-}
 _FUSED = {
     Activation.NONE: schema.ActivationFunctionType.NONE,
     Activation.RELU: schema.ActivationFunctionType.RELU,
@@ -68,99 +60,30 @@ def write_tflite(graph: Graph, quantisation: Quantisation | None = None) -> byte
     return _Writer(graph, quantisation).model()
 
 
-@dataclass(frozen=True)
-class _Channels:
-    """Scales along one axis of a weight tensor."""
-
-    scale: NDArray[np.float32]
-    axis: int
-
-
 class _Writer:
     def __init__(self, graph: Graph, quantisation: Quantisation | None) -> None:
         self._graph = graph
         self._quantisation = quantisation
-        self._tensors: list[schema.TensorT] = []
-        self._buffers: list[schema.BufferT] = [schema.BufferT()]
+        self._tensors = Tensors(quantisation)
         self._operators: list[schema.OperatorT] = []
         self._codes: dict[int, int] = {}
-        self._values: dict[str, int] = {}
 
     def model(self) -> bytes:
-        inputs = [self._value(value) for value in self._graph.inputs]
+        inputs = [self._tensors.value(value) for value in self._graph.inputs]
         for node in self._graph.nodes:
             self._node(node)
         part = schema.SubGraphT()
         part.name = b"main"
-        part.tensors, part.operators = self._tensors, self._operators
-        part.inputs, part.outputs = inputs, [self._values[self._graph.output.name]]
+        part.tensors, part.operators = self._tensors.tensors, self._operators
+        part.inputs, part.outputs = inputs, [self._tensors.index(self._graph.output)]
         model = schema.ModelT()
         model.version = 3
         model.description = b"elat"
-        model.buffers, model.subgraphs = self._buffers, [part]
+        model.buffers, model.subgraphs = self._tensors.buffers, [part]
         model.operatorCodes = [self._code(code) for code in self._codes]
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
-
-    # Tensors
-
-    def _tensor(
-        self,
-        name: str,
-        shape: Shape,
-        scale: Scale | _Channels | None,
-        data: NDArray[Any] | None = None,
-    ) -> int:
-        tensor = schema.TensorT()
-        tensor.name = name.encode()
-        tensor.shape = list(shape)
-        kind = np.dtype(np.float32 if self._quantisation is None else np.int8)
-        tensor.type = _TYPES[kind if data is None else data.dtype]
-        tensor.buffer = 0
-        if data is not None:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
-            tensor.buffer = len(self._buffers)
-            self._buffers.append(buffer)
-        if scale is not None:
-            tensor.quantization = _parameters(scale)
-        self._tensors.append(tensor)
-        return len(self._tensors) - 1
-
-    def _value(self, value: Value) -> int:
-        scale = None if self._quantisation is None else self._quantisation.scales[value.name]
-        index = self._tensor(value.name, _nhwc(value.shape), scale)
-        self._values[value.name] = index
-        return index
-
-    def _integers(self, name: str, data: list[int] | list[list[int]]) -> int:
-        array = np.array(data, np.int32)
-        return self._tensor(name, array.shape, None, array)
-
-    def _scalar(self, name: str, value: float) -> int:
-        if self._quantisation is None:
-            return self._tensor(name, (1,), None, np.array([value], np.float32))
-        scale = Scale(float(np.float32(value / 127)), 0)
-        return self._tensor(name, (1,), scale, np.array([127], np.int8))
-
-    def _weights(self, node: Conv | Linear, order: tuple[int, ...], axis: int) -> list[int]:
-        """Weight with its axes in `order`, output channels on `axis`, and bias."""
-        name = node.output.name
-        weight: NDArray[Any] = node.weight
-        bias: NDArray[Any] = node.bias
-        weight_scale = bias_scale = None
-        if self._quantisation is not None:
-            q = self._quantisation.weights(node)
-            weight, bias = q.weight, q.bias
-            weight_scale, bias_scale = _Channels(q.weight_scale, axis), _Channels(q.bias_scale, 0)
-        laid_out = weight.transpose(order)
-        return [
-            self._tensor(f"{name}.weight", laid_out.shape, weight_scale, laid_out),
-            self._tensor(f"{name}.bias", bias.shape, bias_scale, bias),
-        ]
-
-    # Operators
 
     def _operator(self, code: int, kind: int, options: Any, inputs: list[int], out: int) -> int:
         operator = schema.OperatorT()
@@ -178,44 +101,46 @@ class _Writer:
         return entry
 
     def _node(self, node: Node) -> None:
-        inputs = [self._values[value.name] for value in node.inputs]
+        inputs = [self._tensors.index(value) for value in node.inputs]
         match node:
             case Conv():
                 self._conv(node, inputs[0])
             case Linear():
                 options = schema.FullyConnectedOptionsT()
                 options.fusedActivationFunction = _fused(node.activation)
-                inputs += self._weights(node, (0, 1), 0)
+                inputs += self._tensors.weights(node, (0, 1), 0)
                 kind = _Options.FullyConnectedOptions
                 self._operator(
-                    _Op.FULLY_CONNECTED, kind, options, inputs, self._value(node.output)
+                    _Op.FULLY_CONNECTED, kind, options, inputs, self._tensors.value(node.output)
                 )
             case Pool():
                 self._pool(node, inputs[0])
             case GlobalAveragePool():
                 options = schema.ReducerOptionsT()
                 options.keepDims = node.keep_dims
-                inputs.append(self._integers(f"{node.output.name}.axes", [1, 2]))
-                out = self._value(node.output)
+                inputs.append(self._tensors.integers(f"{node.output.name}.axes", [1, 2]))
+                out = self._tensors.value(node.output)
                 self._operator(_Op.MEAN, _Options.ReducerOptions, options, inputs, out)
             case Add():
-                out = self._value(node.output)
+                out = self._tensors.value(node.output)
                 self._sum(inputs, out, node.activation)
             case Mul():
-                self._product(inputs, self._value(node.output))
+                self._product(inputs, self._tensors.value(node.output))
             case Concat():
                 options = schema.ConcatenationOptionsT()
                 options.axis = len(node.output.shape) - 1
                 kind = _Options.ConcatenationOptions
-                out = self._value(node.output)
+                out = self._tensors.value(node.output)
                 self._operator(_Op.CONCATENATION, kind, options, inputs, out)
             case Activate():
                 self._activate(node, inputs[0])
             case Identity():
                 options = schema.ReshapeOptionsT()
-                options.newShape = list(_nhwc(node.output.shape))
-                inputs.append(self._integers(f"{node.output.name}.shape", options.newShape))
-                out = self._value(node.output)
+                options.newShape = list(nhwc(node.output.shape))
+                inputs.append(
+                    self._tensors.integers(f"{node.output.name}.shape", options.newShape)
+                )
+                out = self._tensors.value(node.output)
                 self._operator(_Op.RESHAPE, _Options.ReshapeOptions, options, inputs, out)
             case _:
                 raise UnsupportedOperatorError(f"{type(node).__name__} has no TFLite counterpart.")
@@ -228,16 +153,16 @@ class _Writer:
             options = schema.DepthwiseConv2DOptionsT()
             options.depthMultiplier = out_channels // in_channels
             code, kind = _Op.DEPTHWISE_CONV_2D, _Options.DepthwiseConv2DOptions
-            weights = self._weights(node, (1, 2, 3, 0), 3)
+            weights = self._tensors.weights(node, (1, 2, 3, 0), 3)
         else:
             options = schema.Conv2DOptionsT()
             code, kind = _Op.CONV_2D, _Options.Conv2DOptions
-            weights = self._weights(node, (0, 2, 3, 1), 0)
+            weights = self._tensors.weights(node, (0, 2, 3, 1), 0)
         options.padding = padding
         options.strideH = options.strideW = node.stride
         options.dilationHFactor = options.dilationWFactor = 1
         options.fusedActivationFunction = _fused(node.activation)
-        self._operator(code, kind, options, [x, *weights], self._value(node.output))
+        self._operator(code, kind, options, [x, *weights], self._tensors.value(node.output))
 
     def _pool(self, node: Pool, x: int) -> None:
         is_max = node.pooling is Pooling.MAX
@@ -249,7 +174,7 @@ class _Writer:
         options.padding = padding
         options.strideH = options.strideW = node.stride
         options.filterHeight = options.filterWidth = node.kernel
-        out = self._value(node.output)
+        out = self._tensors.value(node.output)
         self._operator(code, _Options.Pool2DOptions, options, [x], out)
 
     def _padded(
@@ -278,14 +203,14 @@ class _Writer:
         n, c, h, w = value.shape
         scale = None if self._quantisation is None else self._quantisation.scales[value.name]
         edges = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
-        inputs = [x, self._integers(f"{name}.edges", edges)]
+        inputs = [x, self._tensors.integers(f"{name}.edges", edges)]
         shape = (n, h + 2 * padding, w + 2 * padding, c)
         if not lowest:
-            out = self._tensor(f"{name}.padded", shape, scale)
+            out = self._tensors.tensor(f"{name}.padded", shape, scale)
             return self._operator(_Op.PAD, _Options.PadOptions, schema.PadOptionsT(), inputs, out)
         fill = np.array([_LOWEST], np.float32) if scale is None else np.array([-128], np.int8)
-        inputs.append(self._tensor(f"{name}.fill", (1,), scale, fill))
-        out = self._tensor(f"{name}.padded", shape, scale)
+        inputs.append(self._tensors.tensor(f"{name}.fill", (1,), scale, fill))
+        out = self._tensors.tensor(f"{name}.padded", shape, scale)
         options = schema.PadV2OptionsT()
         return self._operator(_Op.PADV2, _Options.PadV2Options, options, inputs, out)
 
@@ -304,36 +229,20 @@ class _Writer:
             case Activation.HSIGMOID:
                 # relu6(x + 3) / 6: TFLite has no operator for it.
                 scale = None if self._quantisation is None else _HSIGMOID_SUM
-                three = self._scalar(f"{name}.three", 3.0)
-                shifted = self._tensor(f"{name}.shifted", _nhwc(node.output.shape), scale)
+                three = self._tensors.scalar(f"{name}.three", 3.0)
+                shifted = self._tensors.tensor(f"{name}.shifted", nhwc(node.output.shape), scale)
                 self._sum([x, three], shifted, Activation.RELU6)
-                sixth = self._scalar(f"{name}.sixth", 1 / 6)
-                self._product([shifted, sixth], self._value(node.output))
+                sixth = self._tensors.scalar(f"{name}.sixth", 1 / 6)
+                self._product([shifted, sixth], self._tensors.value(node.output))
             case Activation.HSWISH:
                 options = schema.HardSwishOptionsT()
-                out = self._value(node.output)
+                out = self._tensors.value(node.output)
                 self._operator(_Op.HARD_SWISH, _Options.HardSwishOptions, options, [x], out)
             case Activation.RELU | Activation.RELU6:
                 code = _Op.RELU if node.activation is Activation.RELU else _Op.RELU6
-                self._operator(code, _Options.NONE, None, [x], self._value(node.output))
+                self._operator(code, _Options.NONE, None, [x], self._tensors.value(node.output))
             case Activation.NONE:
                 raise UnsupportedOperatorError(f"{name}: no activation is no operation.")
-
-
-def _parameters(scale: Scale | _Channels) -> schema.QuantizationParametersT:
-    parameters = schema.QuantizationParametersT()
-    if isinstance(scale, Scale):
-        parameters.scale = np.array([scale.scale], np.float32)
-        parameters.zeroPoint = np.array([scale.zero_point], np.int64)
-    else:
-        parameters.scale = scale.scale
-        parameters.zeroPoint = np.zeros(len(scale.scale), np.int64)
-        parameters.quantizedDimension = scale.axis
-    return parameters
-
-
-def _nhwc(shape: Shape) -> Shape:
-    return (shape[0], *shape[2:], shape[1])
 
 
 def _fused(activation: Activation) -> int:

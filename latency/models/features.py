@@ -200,8 +200,10 @@ def spread_by_kind(
 
 
 def _log(value: object) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return log1p(value) if is_number and isinstance(value, int | float) else 0.0
+    """log(1 + value) of a number, 0 of anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return log1p(value)
 
 
 def _name(kind: type[Operator]) -> str:

@@ -50,6 +50,7 @@ class LoadedModel:
         seed: The seed it was fitted with.
         sha256: Hash of table, name, seed and calibration: equal hashes, equal predictions.
         folder: Where it was read from; None for a bare table file.
+        space: The search space it was fitted for, where that is known.
     """
 
     model: LatencyModel
@@ -59,6 +60,7 @@ class LoadedModel:
     held_out: HeldOut
     calibration: Calibration | None
     folder: Path | None
+    space: str | None = None
 
     @property
     def condition(self) -> Condition:
@@ -121,7 +123,7 @@ def write_model(
         if folder.exists():
             folder.rename(Path(temporary) / "old")
         made.rename(folder)
-    return LoadedModel(model, name, table, seed, held_out, None, folder)
+    return LoadedModel(model, name, table, seed, held_out, None, folder, space)
 
 
 def write_calibration(
@@ -130,6 +132,8 @@ def write_calibration(
     """`loaded` with `calibration`, which is written beside the model.
 
     Args:
+        loaded: The model that was calibrated.
+        calibration: Fitted to its sums.
         networks: A JSON object for each measured network it rests on: `choices`, `macs`, `sum_ms`,
             `predicted_ms`, `measured_ms`, `low_ms`, `high_ms`.
 
@@ -170,6 +174,7 @@ def read_model(path: Path) -> LoadedModel:
     table = read_table(path / TABLE)
     try:
         name, seed = str(record["config"]["model"]), int(record["seed"])
+        space = record["config"].get("space")
         probes = [float(value) for value in record["probes_ms"]]
         is_same_table = record["parents"]["table"] == table.sha256
     except (KeyError, TypeError, ValueError) as error:
@@ -181,14 +186,15 @@ def read_model(path: Path) -> LoadedModel:
             f"{path} holds another table than the one it was fitted to; fit again with: elat fit."
         )
     model = latency_models[name].fit(table, seed=seed)
-    if not np.allclose(_probes(model, table), probes, rtol=1e-6, atol=0):
+    found = _probes(model, table)
+    if len(found) != len(probes) or not np.allclose(found, probes, rtol=1e-6, atol=0):
         raise ArtefactError(
             f"The model {name} in {path} no longer predicts what it did when it was written (its "
             "library has changed); fit again with: elat fit."
         )
     held = HeldOut.from_json(read_json(path / HELD_OUT))
     calibration = _read_calibration(path, _identity(name, table.sha256, seed))
-    return LoadedModel(model, name, table, seed, held, calibration, path)
+    return LoadedModel(model, name, table, seed, held, calibration, path, space)
 
 
 def model_folder(home: Path, device: str, space: str, name: str) -> Path:
@@ -206,7 +212,7 @@ def newest_model(home: Path, device: str, space: str | None = None) -> Path | No
 
 
 def no_model(device: str, space: str | None = None) -> MissingLatencyError:
-    """The error where no latency model for `device` and `space` is there: how to make one."""
+    """The error where there is no latency model for `device` and `space`: how to make one."""
     flags = f"--device {device} --space {space or 'SPACE'}"
     return MissingLatencyError(
         f"There is no latency model for {device}{f' and {space}' if space else ''}; make one "

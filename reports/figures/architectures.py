@@ -94,9 +94,7 @@ class Architectures(ReportFigure[Drawing]):
 
     def draw(self, rows: tuple[Drawing, ...], style: Style) -> Figure:
         height = 1.0 if style.is_narrow else 1.25
-        figure = Figure(
-            figsize=(style.width_in, 0.45 + height * len(rows)), layout="constrained"
-        )
+        figure = Figure(figsize=(style.width_in, 0.45 + height * len(rows)), layout="constrained")
         kernels = sorted({b.kernel for row in rows for b in row.blocks if b.kernel is not None})
         widest = max((b.expand or 1 for row in rows for b in row.blocks), default=1)
         axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
@@ -120,17 +118,18 @@ def _block(text: str, operator: object, output: tuple[int, ...]) -> Block:
     stage = (output[-1], output[0])
     if isinstance(operator, MBConv):
         return Block(text, operator.kernel, operator.expand, is_skipped=False, stage=stage)
-    return Block(text, None, None, is_skipped=bool(getattr(operator, "is_free", False)), stage=stage)
+    return Block(
+        text, None, None, is_skipped=bool(getattr(operator, "is_free", False)), stage=stage
+    )
 
 
 def _draw_row(axes: Axes, row: Drawing, kernels: list[int], widest: int, style: Style) -> None:
     theme = style.theme
     axes.set_axis_off()
     axes.set_title(row.label, pad=14)
-    axes.text(
-        1, 1, row.detail, transform=axes.transAxes, ha="right", va="bottom", fontsize=7.5,
-        color=theme.muted,
-    )  # fmt: skip
+    axes.set_title(
+        row.detail, loc="right", pad=14, fontsize=7.5, fontweight="normal", color=theme.muted
+    )
     left = 0.0
     for stage, group in groupby(row.blocks, key=lambda block: block.stage):
         blocks = list(group)
@@ -145,7 +144,9 @@ def _draw_row(axes: Axes, row: Drawing, kernels: list[int], widest: int, style: 
         for position, block in enumerate(blocks):
             _draw_block(axes, block, left + (position + 0.5) * _SLOT, kernels, widest, style)
         left += width + _STAGE_GAP
-    axes.plot([-0.1, left - _STAGE_GAP + 0.1], [0.5, 0.5], color=theme.line, linewidth=1.2, zorder=0)
+    axes.plot(
+        [-0.1, left - _STAGE_GAP + 0.1], [0.5, 0.5], color=theme.line, linewidth=1.2, zorder=0
+    )
     axes.set(xlim=(-0.15, left - _STAGE_GAP + 0.15), ylim=(-0.12, 1.6))
 
 
@@ -172,7 +173,9 @@ def _draw_block(
     )  # fmt: skip
     if block.is_skipped:
         return
-    text = block.text if block.kernel is None else f"{block.kernel}×{block.kernel}\ne{block.expand}"
+    text = (
+        block.text if block.kernel is None else f"{block.kernel}×{block.kernel}\ne{block.expand}"
+    )
     axes.text(
         centre, 0.5, text, ha="center", va="center", color=theme.surface, linespacing=1.15,
         fontsize=4.6 if style.is_narrow else 6.8, fontweight="bold",

@@ -99,7 +99,7 @@ class CrossDevice(ReportFigure[Pair]):
     def draw(self, rows: tuple[Pair, ...], style: Style) -> Figure:
         height = 3.4 if len(rows) > 1 or style.is_narrow else 3.9
         figure, axes = panels(style, len(rows), height_in=height)
-        labels = sorted({network.label for row in rows for network in row.searched})
+        labels = list(dict.fromkeys(network.label for row in rows for network in row.searched))
         for one, row in zip(axes, rows, strict=True):
             _draw_pair(one, row, labels, style)
         legend_below(figure, style, axes)
@@ -107,7 +107,7 @@ class CrossDevice(ReportFigure[Pair]):
 
 
 def _sources(inputs: ReportInputs, rows: tuple[Network, ...]) -> dict[str, Source]:
-    found = {m.device: m.source for m in inputs.models if m.calibration}
+    found = {m.device: m.source for m in inputs.models if m.networks}
     for row in rows:
         found.update({source.device: source for source in row.sources})
     return found
@@ -117,7 +117,7 @@ def _sampled(inputs: ReportInputs, first: str, second: str) -> tuple[tuple[float
     by_device: dict[str, dict[tuple[str, tuple[int, ...]], float]] = {first: {}, second: {}}
     for model in inputs.models:
         if model.device in by_device:
-            for network in model.calibration:
+            for network in model.networks:
                 key = (model.space, network.choices)
                 by_device[model.device][key] = network.measured_ms
     shared = sorted(by_device[first].keys() & by_device[second].keys())

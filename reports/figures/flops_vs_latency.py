@@ -65,7 +65,7 @@ class FlopsVsLatency(ReportFigure[Panel]):
         sampled: dict[str, dict[tuple[int, ...], Point]] = {}
         searched: dict[str, list[Point]] = {}
         for model in inputs.models:
-            for network in model.calibration:
+            for network in model.networks:
                 if network.macs is not None:
                     key = str(model.source)
                     sources.setdefault(key, model.source)
@@ -103,7 +103,7 @@ class FlopsVsLatency(ReportFigure[Panel]):
 
     def draw(self, rows: tuple[Panel, ...], style: Style) -> Figure:
         figure, axes = panels(style, len(rows), height_in=3.0)
-        labels = sorted({point.label for row in rows for point in row.searched})
+        labels = list(dict.fromkeys(point.label for row in rows for point in row.searched))
         for one, row in zip(axes, rows, strict=True):
             _draw_panel(one, row, labels, style)
         legend_below(figure, style, axes)

@@ -1,5 +1,4 @@
-"""Figure: whole networks, the sum of their operators and the calibrated prediction against the
-measurement."""
+"""Figure: whole networks, sum of operators and calibrated prediction against measurement."""
 
 from __future__ import annotations
 
@@ -47,14 +46,14 @@ class NetworkCalibration(ReportFigure[Panel]):
     title = "Whole networks: sum of operators and calibrated prediction"
     about = (
         "Hollow: the sum of the predicted operators. Filled: the same after calibration on whole "
-        "networks. Bars are the confidence intervals of the measurement; the band is ±5 %."
+        "networks. Bars are the confidence intervals of the measurement; the band is ±5%."
     )
     needs = "No calibrated model was given; calibrate one with: elat calibrate --latency MODEL."
     place = 75
 
     def collect(self, inputs: ReportInputs) -> tuple[Panel, ...]:
         """A panel a calibrated model, by device and name."""
-        found = [Panel(m.name, m.source, m.calibration) for m in inputs.models if m.calibration]
+        found = [Panel(m.name, m.source, m.networks) for m in inputs.models if m.networks]
         return tuple(sorted(found, key=lambda panel: (panel.source.device, panel.model)))
 
     def sources(self, rows: tuple[Panel, ...]) -> tuple[Source, ...]:
@@ -89,7 +88,7 @@ def _draw_panel(axes: Axes, row: Panel, style: Style) -> None:
     ends = np.array([max(values.min() - margin, 0), values.max() + margin])
     axes.fill_between(
         ends, ends * (1 - BAND), ends * (1 + BAND), color=theme.muted, alpha=0.18, linewidth=0,
-        label="±5 %",
+        label="±5%",
     )  # fmt: skip
     axes.plot(ends, ends, color=theme.muted, linewidth=0.9)
     axes.plot(
@@ -103,7 +102,7 @@ def _draw_panel(axes: Axes, row: Panel, style: Style) -> None:
     )  # fmt: skip
     axes.set(
         title=f"{row.model}, {row.source.device}", xlabel="measured (ms)", ylabel="predicted (ms)",
-        xlim=ends, ylim=ends, box_aspect=1,
+        xlim=ends, ylim=ends,
     )  # fmt: skip
     comment(
         axes, style,

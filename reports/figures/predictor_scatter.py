@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...latency.models.evaluate import CROSS_VALIDATION, HeldOutRow
 from ..inputs import ReportInputs
-from ..models import HeldOutPoint
 from ..source import Source
 from ..statistics import Errors, errors
 from ..style import MARKERS, Style, comment, legend_below, panels
@@ -26,7 +26,7 @@ class Panel:
 
     model: str
     source: Source
-    points: tuple[HeldOutPoint, ...]
+    points: tuple[HeldOutRow, ...]
 
     @property
     def errors(self) -> Errors:
@@ -40,14 +40,18 @@ class PredictorScatter(ReportFigure[Panel]):
     title = "Predicted against measured operators"
     about = (
         "Every point is an operator that was held out when the model was fitted. On the line the "
-        "prediction is exact; the band is ±10 %. Both axes are logarithmic."
+        "prediction is exact; the band is ±10%. Both axes are logarithmic."
     )
     needs = "No latency model with a held-out error was given; fit one with: elat fit."
     place = 70
 
     def collect(self, inputs: ReportInputs) -> tuple[Panel, ...]:
         """A panel a model that has held-out predictions, by device and name."""
-        found = [Panel(m.name, m.source, m.held_out) for m in inputs.models if m.held_out]
+        found = [
+            Panel(m.name, m.source, m.held_out.rows)
+            for m in inputs.models
+            if m.held_out and m.held_out.method == CROSS_VALIDATION and m.held_out.rows
+        ]
         return tuple(sorted(found, key=lambda panel: (panel.source.device, panel.model)))
 
     def sources(self, rows: tuple[Panel, ...]) -> tuple[Source, ...]:
@@ -75,7 +79,7 @@ def _draw_panel(axes: Axes, row: Panel, kinds: list[str], style: Style) -> None:
     ends = np.array([min(values) / 1.25, max(values) * 1.25])
     axes.fill_between(
         ends, ends * (1 - BAND), ends * (1 + BAND), color=style.theme.muted, alpha=0.18,
-        linewidth=0, label="±10 %",
+        linewidth=0, label="±10%",
     )  # fmt: skip
     axes.plot(ends, ends, color=style.theme.muted, linewidth=0.9)
     for position, kind in enumerate(kinds):
@@ -88,12 +92,12 @@ def _draw_panel(axes: Axes, row: Panel, kinds: list[str], style: Style) -> None:
         )  # fmt: skip
     axes.set(
         title=f"{row.model}, {row.source.device}", xlabel="measured (ms)", ylabel="predicted (ms)",
-        xscale="log", yscale="log", xlim=ends, ylim=ends, box_aspect=1,
+        xscale="log", yscale="log", xlim=ends, ylim=ends,
     )  # fmt: skip
     found = row.errors
     rank = "" if found.spearman is None else f"\nSpearman ρ = {found.spearman:.3f}"
     comment(
         axes, style,
-        f"mean error {found.mape:.1%}\nwithin 5 %: {found.within_5:.0%}\n"
-        f"within 10 %: {found.within_10:.0%}{rank}",
+        f"mean error {found.mape:.1%}\nwithin 5%: {found.within_5:.0%}\n"
+        f"within 10%: {found.within_10:.0%}{rank}",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Figure: the course of every search: E[LAT] over the bound, multiplier, entropy, loss, accuracy."""
+"""Figure: the course of every search: E[LAT] over the bound, multiplier, entropy, accuracy."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...search.result import Run
-from ..inputs import ReportInputs, Step
-from ..networks import MACS, label_of, target_of
+from ..inputs import ReportInputs
+from ..networks import MACS, LabelledRun, labelled, target_of
 from ..source import Source
 from ..style import DASHES, Style, legend_below, panels
 from . import ReportFigure, figures
 
 Series = tuple[tuple[int, float], ...]
 POINTS = 240
+WARM_UP = "warm-up"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Course:
     Attributes:
         expected: Expected cost over the limit, a series a limit.
         lam: The multiplier, a series a limit.
+        loss: Of the training batch; `validation_loss` of the latest architecture step.
         warm_steps: Steps before the architecture is trained.
         source: Of the latencies that the search added up; None where it counted MACs.
     """
@@ -38,6 +40,7 @@ class Course:
     entropy: Series
     loss: Series
     accuracy: Series
+    validation_loss: Series
     warm_steps: int
 
 
@@ -59,8 +62,7 @@ class SearchCourse(ReportFigure[Course]):
         for run in inputs.runs:
             for found in run.certificate.measured if run.certificate else ():
                 known.setdefault(found.device, Source.of(found.origin, found.condition))
-        pairs = zip(inputs.runs, inputs.histories, strict=True)
-        return tuple(_course(run, steps, known) for run, steps in pairs if steps)
+        return tuple(_course(found, known) for found in labelled(inputs) if found.history)
 
     def sources(self, rows: tuple[Course, ...]) -> tuple[Source, ...]:
         return tuple(row.source for row in rows if row.source is not None)
@@ -88,15 +90,8 @@ class SearchCourse(ReportFigure[Course]):
         for position, row in enumerate(rows):
             _draw_course(axes, row, position, style)
         axes[0].axhline(1, color=style.theme.ink, linewidth=0.9, linestyle=(0, (4, 3)))
-        warm = max(row.warm_steps for row in rows)
-        for one in axes[:5]:
-            if warm:
-                one.axvspan(0, warm, color=style.theme.line, alpha=0.5, linewidth=0, zorder=0)
-        if warm:
-            axes[0].text(
-                0.03, 0.03, "shaded: warm-up", transform=axes[0].transAxes, fontsize=7.5,
-                color=style.theme.muted, va="bottom",
-            )  # fmt: skip
+        _draw_warm_up(axes[:5], max(row.warm_steps for row in rows), style)
+        axes[3].plot([], [], ":", color=style.theme.muted, label="validation loss")
         legend_below(figure, style, axes)
         return figure
 
@@ -113,12 +108,12 @@ def smoothed(series: Series, points: int = POINTS) -> Series:
     return tuple((round(float(step)), float(value)) for step, value in runs)
 
 
-def _course(run: Run, steps: tuple[Step, ...], known: dict[str, Source]) -> Course:
+def _course(found: LabelledRun, known: dict[str, Source]) -> Course:
+    run, steps = found.run, found.history
     limits = run.result.limits
     target = target_of(run)
-    first_architecture = next((s.step for s in steps if s.expected or s.lam), 0)
     return Course(
-        label=label_of(target),
+        label=found.label,
         source=_source(run, target, known),
         limits=tuple(limit.name for limit in limits),
         expected=tuple(
@@ -131,8 +126,19 @@ def _course(run: Run, steps: tuple[Step, ...], known: dict[str, Source]) -> Cour
         entropy=tuple((s.step, s.entropy) for s in steps if s.entropy is not None),
         loss=tuple((s.step, s.loss) for s in steps if s.loss is not None),
         accuracy=tuple((s.step, s.accuracy) for s in steps if s.accuracy is not None),
-        warm_steps=first_architecture if steps[0].phase.startswith("warm") else 0,
+        validation_loss=tuple(
+            (s.step, s.validation_loss) for s in steps if s.validation_loss is not None
+        ),
+        warm_steps=max((s.step for s in steps if s.phase == WARM_UP), default=0),
     )
+
+
+def _draw_warm_up(axes: list[Axes], steps: int, style: Style) -> None:
+    """Shade the steps before the architecture is trained."""
+    for one in axes if steps else ():
+        one.axvspan(
+            0, steps, color=style.theme.line, alpha=0.5, linewidth=0, zorder=0, label="warm-up"
+        )
 
 
 def _source(run: Run, target: str, known: dict[str, Source]) -> Source | None:
@@ -153,6 +159,7 @@ def _draw_course(axes: list[Axes], row: Course, position: int, style: Style) -> 
         _line(axes[1], lam, colour, dash, label)
     _line(axes[2], row.entropy, colour, "-", row.label)
     _line(axes[3], row.loss, colour, "-", row.label)
+    _line(axes[3], row.validation_loss, colour, ":", "")
     percent = tuple((step, 100 * value) for step, value in row.accuracy)
     _line(axes[4], percent, colour, "-", row.label)
 

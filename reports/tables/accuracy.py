@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...search.result import Run, Trained
 from ..grid import Cell, Column, Grid, decimals_for, number, text_cell
 from ..inputs import ReportInputs
-from ..networks import Accuracy, label_of, target_of
+from ..networks import Accuracy, labelled
 from . import ReportTable, tables
 from .specialisation import accuracy_cells
 
@@ -40,7 +40,7 @@ class AccuracyTable(ReportTable[TrainedRow]):
 
     def collect(self, inputs: ReportInputs) -> tuple[TrainedRow, ...]:
         """Two rows a trained run, or one where no network of equal MACs was trained."""
-        return tuple(row for run in inputs.runs for row in _rows(run))
+        return tuple(row for found in labelled(inputs) for row in _rows(found.run, found.label))
 
     def lay_out(self, rows: tuple[TrainedRow, ...]) -> Grid:
         """Size, length of training and accuracies with their spread over seeds."""
@@ -80,10 +80,9 @@ class AccuracyTable(ReportTable[TrainedRow]):
         )
 
 
-def _rows(run: Run) -> list[TrainedRow]:
+def _rows(run: Run, label: str) -> list[TrainedRow]:
     if run.training is None:
         return []
-    label = label_of(target_of(run))
     data = run.training.data
     rows = [_row(label, "verified", data, run.training.network)]
     if run.training.macs_matched is not None:

@@ -63,7 +63,11 @@ def prediction_error(row: Network) -> float | None:
 
 def _cells(row: Network, places: int) -> tuple[Cell, ...]:
     own = row.on(row.target)
-    predicted, error, share = row.predicted_ms.get(row.target), prediction_error(row), row.used_share
+    predicted, error, share = (
+        row.predicted_ms.get(row.target),
+        prediction_error(row),
+        row.used_share,
+    )
     low, high, latency = (None,) * 3 if own is None else (own.low_ms, own.high_ms, own.latency_ms)
     return (
         text_cell(row.label),
@@ -97,6 +101,6 @@ def _notes(rows: tuple[Network, ...]) -> tuple[str, ...]:
             )
             notes.append(
                 f"The network {row.label} uses {row.used_share:.1%} of its bound, under "
-                f"{FULL_USE:.0%}{by_model}, and was number {row.measurements} to be measured."
+                f"{FULL_USE:.0%}{by_model}; {row.measurements} networks were measured."
             )
     return tuple(notes)

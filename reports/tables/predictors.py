@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...latency.models.evaluate import CROSS_VALIDATION, HeldOut, HeldOutRow
 from ...latency.table import GRANULARITY
 from ..grid import Cell, Column, Grid, number_cell, text_cell
 from ..inputs import ReportInputs
-from ..models import HeldOutPoint, ModelFolder
+from ..models import ModelFolder
 from ..source import Source, distinct
-from ..statistics import Errors, errors
+from ..statistics import Errors, relative_errors, spearman
 from . import ReportTable, tables
 
 ALL = "all kinds"
@@ -19,11 +19,17 @@ ALL = "all kinds"
 
 @dataclass(frozen=True)
 class PredictorRow:
-    """Held-out errors of one model on one device, for one kind of operator or all of them."""
+    """Held-out errors of one model on one device, for one kind of operator or all of them.
+
+    Attributes:
+        is_predicted: Whether the operators were predicted; else the error is the noise of the
+            measurements that a table looks up.
+    """
 
     source: Source
     model: str
     kind: str
+    is_predicted: bool
     errors: Errors
 
 
@@ -33,8 +39,8 @@ class Predictors(ReportTable[PredictorRow]):
 
     title = "Latency models: error on operators held out"
     about = (
-        "Every operator is predicted by a model that was fitted without it. Errors are of the "
-        "measured latency; best mean error over all kinds of a device in bold."
+        "Every operator is predicted by a model that was fitted without it. Errors are shares of "
+        "the measured latency; the best predicting model of a device in bold."
     )
     needs = "No latency model with a held-out error was given; fit one with: elat fit."
     place = 65
@@ -51,12 +57,12 @@ class Predictors(ReportTable[PredictorRow]):
                 Column("Device", ("device",), is_number=False),
                 Column("Model", ("model",), is_number=False),
                 Column("Operators", ("kind",), is_number=False),
-                Column("Held out", ("count",)),
+                Column("Count", ("count",)),
                 Column("Mean error", ("mape",), "%"),
-                Column("Bias", ("bias",), "%"),
-                Column("Within 5 %", ("within_5",), "%"),
-                Column("Within 10 %", ("within_10",), "%"),
+                Column("Within 5%", ("within_5",), "%"),
+                Column("Within 10%", ("within_10",), "%"),
                 Column("Spearman ρ", ("spearman",)),
+                Column("Error of", ("error_of",), is_number=False),
             ),
             tuple(_cells(row, is_best=row is _best(rows, row.source.device)) for row in rows),
             _notes(rows),
@@ -64,26 +70,38 @@ class Predictors(ReportTable[PredictorRow]):
         )
 
 
+def held_out_errors(held: HeldOut) -> dict[str, Errors]:
+    """Errors over all rows, and by kind where there are several.
+
+    Raises:
+        ValueError: Nothing was held out.
+    """
+    is_predicted = held.method == CROSS_VALIDATION
+    found = {ALL: _errors(held.rows, is_predicted)}
+    kinds = sorted({row.kind for row in held.rows})
+    for kind in kinds if len(kinds) > 1 else ():
+        found[kind] = _errors([row for row in held.rows if row.kind == kind], is_predicted)
+    return found
+
+
+def _errors(rows: Sequence[HeldOutRow], is_predicted: bool) -> Errors:
+    rank = spearman([r.predicted_ms for r in rows], [r.measured_ms for r in rows])
+    return relative_errors([r.relative_error for r in rows], rank if is_predicted else None)
+
+
 def _rows(model: ModelFolder) -> list[PredictorRow]:
-    if not model.held_out:
+    held = model.held_out
+    if held is None or not held.rows:
         return []
-    groups: dict[str, list[HeldOutPoint]] = defaultdict(list)
-    for point in model.held_out:
-        groups[point.kind].append(point)
-    parts = [(ALL, list(model.held_out)), *sorted(groups.items())]
+    is_predicted = held.method == CROSS_VALIDATION
     return [
-        PredictorRow(
-            model.source,
-            model.name,
-            kind,
-            errors([p.predicted_ms for p in points], [p.measured_ms for p in points]),
-        )
-        for kind, points in (parts if len(groups) > 1 else parts[:1])
+        PredictorRow(model.source, model.name, kind, is_predicted, found)
+        for kind, found in held_out_errors(held).items()
     ]
 
 
 def _best(rows: Sequence[PredictorRow], device: str) -> PredictorRow | None:
-    rivals = [row for row in rows if row.source.device == device and row.kind == ALL]
+    rivals = [r for r in rows if r.source.device == device and r.kind == ALL and r.is_predicted]
     return min(rivals, key=lambda row: row.errors.mape) if len(rivals) > 1 else None
 
 
@@ -95,16 +113,23 @@ def _cells(row: PredictorRow, *, is_best: bool) -> tuple[Cell, ...]:
         text_cell(row.kind),
         Cell(str(found.count), (found.count,)),
         Cell(f"{100 * found.mape:.1f}", (found.mape,), is_best=is_best),
-        Cell(f"{100 * found.bias:+.1f}", (found.bias,)),
         Cell(f"{100 * found.within_5:.0f}", (found.within_5,)),
         Cell(f"{100 * found.within_10:.0f}", (found.within_10,)),
         number_cell(found.spearman, 3),
+        text_cell("prediction" if row.is_predicted else "measurement"),
     )
 
 
 def _notes(rows: Sequence[PredictorRow]) -> tuple[str, ...]:
+    notes = []
+    if any(not row.is_predicted for row in rows):
+        notes.append(
+            "Error of measurement: the model looks latencies up and predicts nothing, so what is "
+            "shown is the deviation between launches over the mean."
+        )
     methods = {row.source.condition.method for row in rows if row.source.condition is not None}
-    return tuple(
+    notes += [
         f"What one entry of the tables is ({method}): {GRANULARITY[method]}."
         for method in sorted(methods)
-    )
+    ]
+    return tuple(notes)

@@ -1,5 +1,4 @@
-"""Table: each searched network measured on every device, as in the specialisation table of
-ProxylessNAS (Cai et al. 2019, table 5)."""
+"""Table: each searched network on every device (as in Cai et al. 2019, specialised models)."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from ...search.result import MeasuredLatency
 from ..grid import ABSENT, Cell, Column, Grid, best_index, decimals_for, number, number_cell
 from ..inputs import ReportInputs
 from ..networks import Accuracy, Network, devices, networks
-from ..source import Source, distinct
+from ..source import distinct
 from ..specialisation import compare
 from . import ReportTable, tables
 
@@ -32,19 +31,19 @@ class Specialisation(ReportTable[Network]):
 
     def lay_out(self, rows: tuple[Network, ...]) -> Grid:
         """Latency with its interval on each device, bound, size and accuracy."""
-        bounds = decimals_for(row.bound_ms for row in rows)
+        bounds = decimals_for((row.bound_ms for row in rows), 4)
         columns = [
             [(Column("Network", ("network",), is_number=False), _names(rows))],
             *(_on_device(rows, device) for device in devices(rows)),
             [
                 (Column("Bound", ("bound_ms", "bound_macs"), "ms"), _bounds(rows, bounds)),
                 (Column("Of bound", ("latency_over_bound",), "%"), _shares(rows)),
-                (Column("MACs", ("macs",), "M"), _millions([row.macs for row in rows])),
-                (Column("Parameters", ("params",), "k"), _thousands([row.params for row in rows])),
                 (
-                    Column("Test accuracy", ("accuracy", "accuracy_std", "seeds"), "%"),
+                    Column("Accuracy", ("accuracy", "accuracy_std", "seeds"), "%"),
                     accuracy_cells([row.accuracy for row in rows]),
                 ),
+                (Column("MACs", ("macs",), "M"), _millions([row.macs for row in rows])),
+                (Column("Params", ("params",), "k"), _thousands([row.params for row in rows])),
             ],
         ]
         flat = [pair for group in columns for pair in group]
@@ -58,7 +57,8 @@ class Specialisation(ReportTable[Network]):
 
 def accuracy_cells(accuracies: Sequence[Accuracy | None]) -> list[Cell]:
     """Accuracies in percent with the spread over seeds, the best marked."""
-    best = best_index(a.mean if a is not None else None for a in accuracies)
+    means = [None if a is None else a.mean for a in accuracies]
+    best = best_index(means, is_lower_better=False)
     return [
         Cell(ABSENT, (None, None, None))
         if a is None
@@ -78,9 +78,9 @@ def interval_text(low_ms: float, high_ms: float, decimals: int) -> str:
 
 
 def interval_title(latencies: Sequence[MeasuredLatency]) -> str:
-    """`95 % interval`, or without a level where several are mixed."""
+    """`95% interval`, or without a level where several are mixed."""
     levels = {m.level for m in latencies}
-    return f"{100 * levels.pop():g} % interval" if len(levels) == 1 else "Confidence interval"
+    return f"{100 * levels.pop():g}% interval" if len(levels) == 1 else "Confidence interval"
 
 
 def _names(rows: Sequence[Network]) -> list[Cell]:
@@ -95,8 +95,7 @@ def _on_device(rows: Sequence[Network], device: str) -> list[tuple[Column, list[
     places = decimals_for((m.latency_ms for m in known), 4)
     best = best_index(None if m is None else m.latency_ms for m in found)
     name = device.replace("-", "_")
-    setting = Source.of(known[0].origin, known[0].condition).setting
-    group = f"{device} ({setting})"
+    group = f"On {device}"
     latency = [
         number_cell(None if m is None else m.latency_ms, places, is_best=i == best)
         for i, m in enumerate(found)
@@ -127,7 +126,9 @@ def _bounds(rows: Sequence[Network], places: int) -> list[Cell]:
 
 def _shares(rows: Sequence[Network]) -> list[Cell]:
     return [
-        Cell(ABSENT if row.used_share is None else f"{100 * row.used_share:.1f}", (row.used_share,))
+        Cell(
+            ABSENT if row.used_share is None else f"{100 * row.used_share:.1f}", (row.used_share,)
+        )
         for row in rows
     ]
 

@@ -10,11 +10,12 @@ from typing import Any, Self, cast
 from pydantic import Field
 
 from ...core.config import Settings, parse
+from ...latency.graph.ir import Activation
 from ...latency.operators import Operator
 from ...latency.operators.conv import Conv
+from ...latency.operators.global_pool import GlobalPool
 from ...latency.operators.linear import Linear
 from ...latency.operators.mbconv import MBConv
-from ...latency.operators.global_pool import GlobalPool
 from ...latency.operators.zero import Zero
 from . import families
 from .base import ChoiceBlock, SearchSpace
@@ -57,7 +58,7 @@ class MBConvChainSettings(Settings):
     expansions: tuple[int, ...] = Field(default=(3, 6), min_length=1)
     head: int = Field(ge=1)
     se: bool = False
-    activation: str = "relu6"
+    activation: Activation = Activation.RELU6
 
 
 @families.register(_NAME)
@@ -84,7 +85,7 @@ class MBConvChain(SearchSpace):
         return self.title
 
     @cached_property
-    def before(self) -> tuple[Operator, ...]:  # type: ignore[override]
+    def before(self) -> tuple[Operator, ...]:
         s = self.settings
         stem = Conv(
             s.in_channels,
@@ -105,7 +106,7 @@ class MBConvChain(SearchSpace):
         return (stem, first)
 
     @cached_property
-    def blocks(self) -> tuple[ChoiceBlock, ...]:  # type: ignore[override]
+    def blocks(self) -> tuple[ChoiceBlock, ...]:
         width, resolution = self.before[-1].output_shape[:2]
         blocks = []
         for stage in self.settings.stages:
@@ -117,7 +118,7 @@ class MBConvChain(SearchSpace):
         return tuple(blocks)
 
     @cached_property
-    def after(self) -> tuple[Operator, ...]:  # type: ignore[override]
+    def after(self) -> tuple[Operator, ...]:
         s = self.settings
         width, resolution = self.blocks[-1].candidates[0].output_shape[:2]
         return (

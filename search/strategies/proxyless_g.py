@@ -62,7 +62,7 @@ class ProxylessGSettings(Settings):
     architecture_interval: int = Field(default=2, ge=1)
     batch_size: int = Field(default=64, ge=2)
     architecture_batch_size: int = Field(default=64, ge=2)
-    weight_rate: float = Field(default=0.05, gt=0)
+    weight_rate: float = Field(default=0.2, gt=0)
     momentum: float = Field(default=0.9, gt=0, lt=1)
     weight_decay: float = Field(default=4e-5, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -196,7 +196,7 @@ class _Search:
         loss = torch.nn.functional.cross_entropy(
             logits, labels, label_smoothing=settings.label_smoothing
         )
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self._weights.step()
         right = (logits.argmax(dim=-1) == labels).double().mean()
         return float(loss.detach()), float(right)

@@ -1,0 +1,280 @@
+"""The machine's identity, and its state of the moment, read from Linux; absent stays absent.
+
+A file that is not there, or that does not say what is expected, gives no entry: nothing is
+guessed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+_ROOT = Path("/")
+_PACKAGES = ("elat", "numpy", "onnxruntime", "ai-edge-litert", "tflite-runtime", "torch")
+_FLAGS = frozenset(
+    ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl",
+     "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
+     "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "hypervisor")
+)  # fmt: skip
+_ENVIRONMENT = (
+    "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE",
+    "MKL_NUM_THREADS", "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES",
+)  # fmt: skip
+_HOST_KEY = b"elat host identity 1"
+
+
+def fingerprint(root: Path = _ROOT) -> dict[str, Any]:
+    """What the machine and its software are: the same in every launch, unless something changed.
+
+    The host is named by a keyed hash of its machine id, from which neither can be found again.
+
+    Args:
+        root: Folder that holds `proc`, `sys` and `etc`; another one serves tests.
+    """
+    found: dict[str, Any] = {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "kernel": platform.release(),
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "packages": _versions(),
+        "cpus": os.cpu_count(),
+        "environment": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        "clock": time.get_clock_info("perf_counter").implementation,
+        **_cpu_model(root),
+        "caches": _caches(root),
+        "smt": _text(root / "sys/devices/system/cpu/smt/active"),
+        "isolated_cpus": _text(root / "sys/devices/system/cpu/isolated"),
+        "memory_bytes": _meminfo(root).get("MemTotal"),
+        "transparent_hugepages": _chosen(root / "sys/kernel/mm/transparent_hugepage/enabled"),
+        "address_randomisation": _text(root / "proc/sys/kernel/randomize_va_space"),
+        "clock_source": _text(
+            root / "sys/devices/system/clocksource/clocksource0/current_clocksource"
+        ),
+        "board": _text(root / "sys/class/dmi/id/product_name")
+        or _text(root / "proc/device-tree/model"),
+        "host": _host(root),
+    }
+    return {name: value for name, value in found.items() if value not in (None, "", {}, [])}
+
+
+def state(root: Path = _ROOT) -> dict[str, Any]:
+    """Clocks, heat, load and limits of this moment.
+
+    Percentages are of one CPU's time for pressure (`psi_*`, as the kernel averages it over 10 s);
+    frequencies in kHz, temperatures in degrees Celsius, memory in bytes, times in seconds, clocks
+    in nanoseconds.
+    """
+    memory = _meminfo(root)
+    found: dict[str, Any] = {
+        "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "uptime_s": _number((_text(root / "proc/uptime") or "").partition(" ")[0]),
+        **_load(root),
+        **_pressure(root),
+        "governors": _distinct(root, "scaling_governor"),
+        "khz": _frequencies(root, "scaling_cur_freq"),
+        "max_khz": _frequencies(root, "scaling_max_freq"),
+        "turbo_off": _text(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
+        "temperatures_c": _temperatures(root),
+        "throttle_count": _throttle_count(root),
+        "memory_available_bytes": memory.get("MemAvailable"),
+        "swap_used_bytes": _difference(memory, "SwapTotal", "SwapFree"),
+        "cgroup_cpus": cgroup_cpus(root),
+        "affinity": _affinity(),
+        **clock_costs(),
+    }
+    return {name: value for name, value in found.items() if value not in (None, "", {}, [])}
+
+
+def clock_costs(calls: int = 200) -> dict[str, float]:
+    """Resolution of the wall clock and median cost of a call of each clock, in nanoseconds."""
+    wall, cpu = [], []
+    for _ in range(calls):
+        first = time.perf_counter_ns()
+        second = time.perf_counter_ns()
+        time.thread_time_ns()
+        third = time.perf_counter_ns()
+        wall.append(second - first)
+        cpu.append(third - second)
+    steps = [step for step in wall if step > 0]
+    return {
+        "clock_resolution_ns": float(min(steps, default=0)),
+        "clock_call_ns": float(median(wall)),
+        "cpu_clock_call_ns": float(max(0.0, median(cpu) - median(wall))),
+    }
+
+
+def cpu_ticks(root: Path = _ROOT) -> tuple[int, int] | None:
+    """Ticks since the start that the hypervisor withheld, and all ticks; None where not told."""
+    fields = (_text(root / "proc/stat") or "").partition("\n")[0].split()
+    if len(fields) < 9 or fields[0] != "cpu":
+        return None
+    ticks = [int(field) for field in fields[1:9]]
+    return ticks[7], sum(ticks)
+
+
+def steal_pct(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    """Share of CPU time that the hypervisor withheld between two readings, in per cent."""
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return 100 * (after[0] - before[0]) / (after[1] - before[1])
+
+
+def cgroup_cpus(root: Path = _ROOT) -> float | None:
+    """CPUs that the control group of this process may use, or None where there is no limit."""
+    group = ""
+    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+        if line.startswith("0::"):
+            group = line[3:].strip("/")
+    for folder in (root / "sys/fs/cgroup" / group, root / "sys/fs/cgroup"):
+        quota, _, period = (_text(folder / "cpu.max") or "").partition(" ")
+        if quota.isdigit() and period.isdigit():
+            return int(quota) / int(period)
+    quota_us = _number(_text(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+    period_us = _number(_text(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+    return quota_us / period_us if quota_us and period_us and quota_us > 0 else None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace").strip("\x00 \n\t")
+    except OSError:
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_model(root: Path) -> dict[str, Any]:
+    """Model, flags that matter to kernels, microcode, and whether a hypervisor runs it."""
+    first = (_text(root / "proc/cpuinfo") or "").partition("\n\n")[0]
+    fields = {
+        key.strip(): value.strip()
+        for key, _, value in (line.partition(":") for line in first.splitlines())
+    }
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    part = " ".join(
+        f"{name} {fields[name]}" for name in ("CPU implementer", "CPU part") if name in fields
+    )
+    return {
+        "cpu": fields.get("model name") or part or None,
+        "microcode": fields.get("microcode"),
+        "cpu_flags": sorted(flags & _FLAGS),
+        "is_virtual": ("hypervisor" in flags) if flags else None,
+        "cores": int(fields["cpu cores"]) if fields.get("cpu cores", "").isdigit() else None,
+    }
+
+
+def _caches(root: Path) -> dict[str, str]:
+    """Sizes of the caches of the first CPU: `{"L1 Data": "48K", ...}`."""
+    found = {}
+    for folder in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = (_text(folder / name) for name in ("level", "type", "size"))
+        if level and kind and size:
+            found[f"L{level} {kind}"] = size
+    return found
+
+
+def _host(root: Path) -> str | None:
+    machine_id = _text(root / "etc/machine-id")
+    if not machine_id:
+        return None
+    return hmac.new(machine_id.encode(), _HOST_KEY, "sha256").hexdigest()[:16]
+
+
+def _meminfo(root: Path) -> dict[str, int]:
+    """Entries of `/proc/meminfo`, in bytes."""
+    lines = (_text(root / "proc/meminfo") or "").splitlines()
+    found = (re.fullmatch(r"(\w+):\s+(\d+) kB", line) for line in lines)
+    return {m[1]: 1024 * int(m[2]) for m in found if m}
+
+
+def _difference(values: dict[str, int], whole: str, part: str) -> int | None:
+    return values[whole] - values[part] if whole in values and part in values else None
+
+
+def _chosen(path: Path) -> str | None:
+    """The option in square brackets, as the kernel marks the one in force."""
+    match = re.search(r"\[(\w+)\]", _text(path) or "")
+    return match[1] if match else None
+
+
+def _load(root: Path) -> dict[str, float | None]:
+    fields = (_text(root / "proc/loadavg") or "").split()
+    if len(fields) < 4:
+        return {}
+    return {
+        "load_1min": _number(fields[0]),
+        "load_5min": _number(fields[1]),
+        "runnable": _number(fields[3].partition("/")[0]),
+    }
+
+
+def _pressure(root: Path) -> dict[str, float | None]:
+    """Share of time in which some task waited for the resource (PSI), in per cent."""
+    found = {}
+    for resource in ("cpu", "memory", "io"):
+        text = _text(root / "proc/pressure" / resource) or ""
+        match = re.search(r"some avg10=([\d.]+)", text)
+        found[f"psi_{resource}_some_avg10"] = _number(match[1]) if match else None
+    return found
+
+
+def _frequency_files(root: Path, name: str) -> Iterator[str]:
+    for path in sorted((root / "sys/devices/system/cpu/cpufreq").glob(f"policy*/{name}")):
+        text = _text(path)
+        if text:
+            yield text
+
+
+def _distinct(root: Path, name: str) -> list[str]:
+    return sorted(set(_frequency_files(root, name)))
+
+
+def _frequencies(root: Path, name: str) -> list[int]:
+    return [int(text) for text in _frequency_files(root, name) if text.isdigit()]
+
+
+def _temperatures(root: Path) -> dict[str, float]:
+    """Thermal zones by type, the hottest of each."""
+    found: dict[str, float] = {}
+    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        kind, value = _text(zone / "type"), _number(_text(zone / "temp"))
+        if kind and value is not None:
+            found[kind] = max(found.get(kind, -273.0), value / 1000)
+    return found
+
+
+def _throttle_count(root: Path) -> int | None:
+    pattern = "cpu[0-9]*/thermal_throttle/core_throttle_count"
+    values = [_text(p) for p in sorted((root / "sys/devices/system/cpu").glob(pattern))]
+    counts = [int(value) for value in values if value and value.isdigit()]
+    return sum(counts) if counts else None
+
+
+def _affinity() -> list[int] | None:
+    return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None

@@ -1,0 +1,290 @@
+"""Where the prediction meets the device: measure, repair, certify.
+
+A latency model's error becomes a broken bound through selection: of the architectures that the
+model allows, the search prefers those it underestimates. So the derived network is measured. If
+its upper confidence limit is over the bound, or it leaves more than a tenth of the bound unused,
+the exact projection is solved again with the model corrected by what was measured so far, until a
+network holds or the attempts are spent. The weights do not matter for the time, so this comes
+before any training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.artefact import write_bytes
+from ..core.errors import ConfigError, MeasurementError
+from ..core.seeding import torch_generator
+from ..devices.device import Device, card_paths, find_device
+from ..latency.artefacts import export
+from ..latency.condition import runtime_section
+from ..latency.in_situ import measured_under
+from ..latency.measure import Progress
+from ..latency.measurement import Measurement
+from ..latency.models.folder import LoadedModel
+from ..latency.operators.weights import initialise
+from ..latency.protocol import find_protocol
+from ..latency.runtimes import runtimes
+from ..latency.store import MeasurementStore, open_store
+from ..search.architecture import Architecture
+from ..search.bound import Bound
+from ..search.expected_latency import ExpectedLatency
+from ..search.projection import project
+from ..search.result import (
+    Certificate,
+    Limit,
+    MeasuredLatency,
+    Run,
+    read_run,
+    write_record,
+)
+from ..search.run import read_scores
+from ..search.spaces import SearchSpace, space_from_description
+from .fitting import find_latency
+from .measuring import Campaign, default_cache, default_store, measure_cases
+
+LEVEL = 0.95
+WANTED_SHARE = 0.9
+_ATTEMPTS = 8
+
+Verified = Progress | Certificate
+
+
+@dataclass(frozen=True)
+class VerifyOrder:
+    """What `elat verify` was asked for.
+
+    Attributes:
+        device: None for the device that the search was bounded on.
+        also: Further devices; None for those that differ from `device` in the runtime alone.
+    """
+
+    folder: Path
+    device: str | None
+    also: tuple[str, ...] | None
+    latency: Path | None
+    store: Path | None
+    protocol: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An architecture, what the model said of it, and what the device said."""
+
+    architecture: Architecture
+    predicted_ms: float
+    measured: MeasuredLatency
+
+    def holds(self, bound_ms: float) -> bool:
+        """Whether the upper confidence limit is within the bound."""
+        return self.measured.high_ms <= bound_ms
+
+
+def verify_run(order: VerifyOrder) -> Iterator[Verified]:
+    """Measure, repair, measure elsewhere; yields progress, and the certificate last.
+
+    Raises:
+        ArtefactError: The folder holds no finished search.
+        ConfigError: No device is named and the search was bounded on none.
+    """
+    run = read_run(order.folder)
+    space = space_from_description(run.result.space)
+    limit = _limit(run, order.device)
+    name = order.device or (limit.name if limit else None)
+    if name is None:
+        raise ConfigError(
+            f"{order.folder} was searched under a bound on MACs; say where to measure it: --device."
+        )
+    device = find_device(name)
+    others = _others(device) if order.also is None else [find_device(n) for n in order.also]
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(order.store or default_store()))
+        campaigns = {d.id: _campaign(d, store, order) for d in (device, *others)}
+        tried: list[Attempt] = []
+        if limit is None:
+            chosen = run.result.best.architecture
+        else:
+            model = find_latency(order.latency, device.id, space)
+            repair = Repair(run, space, model, limit)
+            yield from repair.attempts(campaigns[device.id], tried)
+            chosen = repair.best(tried).architecture
+        measured = []
+        for campaign in campaigns.values():
+            yield from measure_cases(campaign, (space.network(chosen),))
+            measured.append(measured_latency(campaign, space, chosen))
+        predicted = _predictions(order, space, chosen, tuple(campaigns))
+    certificate = Certificate(
+        architecture=chosen,
+        device=device.id if limit else None,
+        bound_ms=limit.limit if limit else None,
+        predicted_ms=predicted,
+        measured=tuple(measured),
+        tried=tuple((a.architecture, a.measured) for a in tried),
+        is_met=measured[0].high_ms <= limit.limit if limit else None,
+        macs=space.network(chosen).macs,
+        params=space.network(chosen).params,
+        files=_export(run.folder, space, chosen, order.seed),
+    )
+    write_record(run.folder, certificate)
+    yield certificate
+
+
+class Repair:
+    """Proposes architectures under one device's bound, learning from what was measured.
+
+    Args:
+        model: The latency model of the device, with its calibration.
+    """
+
+    def __init__(self, run: Run, space: SearchSpace, model: LoadedModel, limit: Limit) -> None:
+        self._run = run
+        self._space = space
+        self._limit = limit
+        self._cost = ExpectedLatency.from_network_latency(space, limit.name, model.network)
+        self._scores = read_scores(run.folder)
+        self._others = [other for other in run.result.limits if other.name != limit.name]
+
+    def attempts(self, campaign: Campaign, tried: list[Attempt]) -> Iterator[Progress]:
+        """Measure proposals until one holds and uses the bound; appends them to `tried`."""
+        while len(tried) < _ATTEMPTS:
+            proposed = self.propose(tried)
+            if proposed is None:
+                return
+            yield from measure_cases(campaign, (self._space.network(proposed),))
+            measured = measured_latency(campaign, self._space, proposed)
+            tried.append(Attempt(proposed, self._cost.of(proposed), measured))
+            if tried[-1].holds(self._limit.limit) and self._uses_bound(tried[-1]):
+                return
+
+    def propose(self, tried: list[Attempt]) -> Architecture | None:
+        """The next architecture to measure: first the search's own, then re-projected ones.
+
+        The model is corrected by the latest ratio of the measured upper limit to the prediction,
+        so a network over the bound moves the projection down and one far below it moves it up.
+        """
+        if not tried:
+            return self._run.result.best.architecture
+        known = {attempt.architecture for attempt in tried}
+        ratio = tried[-1].measured.high_ms / tried[-1].predicted_ms
+        target = self._limit.limit / ratio
+        if any(a.holds(self._limit.limit) for a in tried):
+            # Between what holds and what does not there is room for a better network only.
+            broken = [a.predicted_ms for a in tried if not a.holds(self._limit.limit)]
+            target = min([target, *(0.995 * ms for ms in broken)])
+        bounds = [Bound(self._limit.name, max(target, self._limit.fastest))]
+        for projected in project(self._scores, [self._cost], bounds, count=len(known) + 1):
+            if projected.architecture not in known and self._is_allowed(projected.architecture):
+                return projected.architecture
+        return None
+
+    def best(self, tried: list[Attempt]) -> Attempt:
+        """The attempt that holds and uses most of the bound, else the one nearest to holding."""
+        held = [a for a in tried if a.holds(self._limit.limit)]
+        if held:
+            return max(held, key=lambda a: a.measured.latency_ms)
+        return min(tried, key=lambda a: a.measured.high_ms)
+
+    def _uses_bound(self, attempt: Attempt) -> bool:
+        return attempt.measured.latency_ms >= WANTED_SHARE * self._limit.limit
+
+    def _is_allowed(self, architecture: Architecture) -> bool:
+        """Whether the further bounds of the search hold; they are exact only on MACs."""
+        macs = self._space.network(architecture).macs
+        return all(macs <= other.limit for other in self._others if other.unit == "MACs")
+
+
+def measured_latency(
+    campaign: Campaign, space: SearchSpace, architecture: Architecture
+) -> MeasuredLatency:
+    """What the store says of the whole network of `architecture` on the campaign's device.
+
+    Raises:
+        MeasurementError: The device gave no usable answer for it.
+    """
+    condition = measured_under(campaign.condition)
+    found: Measurement | None = campaign.store.measurement(space.network(architecture), condition)
+    if found is None:
+        raise MeasurementError(
+            f"{campaign.device.id} gave no measurement of the network "
+            f"{space.text(architecture)}; look at it with: elat doctor {campaign.device.id}"
+        )
+    low_ms, high_ms = found.interval(LEVEL)
+    return MeasuredLatency(
+        device=campaign.device.id,
+        condition=condition.to_json(),
+        latency_ms=found.latency_ms,
+        low_ms=low_ms,
+        high_ms=high_ms,
+        level=LEVEL,
+        launches=found.count,
+        flags=tuple(map(str, found.flags)),
+        origin=found.origin,
+    )
+
+
+def _campaign(device: Device, store: MeasurementStore, order: VerifyOrder) -> Campaign:
+    return Campaign(device, find_protocol(order.protocol), store, default_cache(), order.seed)
+
+
+def _limit(run: Run, device: str | None) -> Limit | None:
+    """The bound of the search that verifying on `device` is about, if it has one."""
+    timed = [limit for limit in run.result.limits if limit.unit == "ms"]
+    if device is None:
+        return timed[0] if timed else None
+    return next((limit for limit in timed if limit.name == device), None)
+
+
+def _others(device: Device) -> list[Device]:
+    """Available devices that differ from `device` in the runtime alone."""
+    own = runtime_section(device)
+    found = []
+    for name in card_paths():
+        other = find_device(name)
+        section = runtime_section(other)
+        if (
+            other.id != device.id
+            and other.kind == device.kind
+            and section.name != own.name
+            and (section.precision, section.batch, section.threads)
+            == (own.precision, own.batch, own.threads)
+            and runtimes[section.name]().unavailable_reason() is None
+        ):
+            found.append(other)
+    return found
+
+
+def _predictions(
+    order: VerifyOrder, space: SearchSpace, chosen: Architecture, devices: tuple[str, ...]
+) -> dict[str, float]:
+    """What the newest models say of the network, for the devices that have one."""
+    from ..core.errors import MissingLatencyError
+
+    found = {}
+    for index, device in enumerate(devices):
+        try:
+            model = find_latency(order.latency if index == 0 else None, device, space)
+        except MissingLatencyError:
+            continue
+        if model.condition.device == device:
+            found[device] = model.network.predict(space.operators(chosen)).latency_ms
+    return found
+
+
+def _export(
+    folder: Path, space: SearchSpace, architecture: Architecture, seed: int
+) -> dict[str, str]:
+    """Write the network as ONNX and TFLite with seeded weights, as it was timed."""
+    network = space.network(architecture)
+    module = network.build()
+    initialise(module, torch_generator(seed, "verify"))
+    module.eval()
+    files = {}
+    for runtime, suffix in (("onnxruntime", "onnx"), ("tflite", "tflite")):
+        path = folder / f"network.{suffix}"
+        write_bytes(path, export(network, module, runtime))
+        files[suffix] = path.name
+    return files

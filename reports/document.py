@@ -1,0 +1,166 @@
+"""The page: one HTML file with everything in it, that asks nothing of the network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from .. import __version__
+from .glossary import GLOSSARY
+from .inputs import ReportInputs
+from .key_results import key_results
+from .networks import MACS, target_of
+from .parts import FigurePart, Part
+from .provenance import records
+from .renderers import to_html
+from .source import Source
+from .style import DARK, NARROW, WIDE, recoloured, svg_bytes
+
+_MIME = {
+    "csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex",
+    "pdf": "application/pdf", "png": "image/png", "svg": "image/svg+xml",
+}  # fmt: skip
+_PHONE = "(max-width: 40rem)"
+_DARK = "(prefers-color-scheme: dark)"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One appearance of a figure, inline, and the media condition it is for."""
+
+    media: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file of the report carried inside the page."""
+
+    name: str
+    data: str
+
+    @property
+    def label(self) -> str:
+        return self.name.rsplit(".", 1)[-1].upper()
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the template prints of one figure or table."""
+
+    name: str
+    title: str
+    about: str
+    missing: str
+    caption: str
+    pictures: tuple[Picture, ...]
+    table: Markup
+    notes: tuple[str, ...]
+    sources: tuple[Source, ...]
+    downloads: tuple[Download, ...]
+
+
+def title_of(inputs: ReportInputs) -> str:
+    """What the report is about, in a line."""
+    targets = sorted({target_of(run) for run in inputs.runs} - {MACS})
+    if targets:
+        return f"Networks searched for {_listed(targets)}"
+    devices = sorted({model.device for model in inputs.models})
+    return f"Latency models of {_listed(devices)}" if devices else "Searched networks"
+
+
+def lead_of(inputs: ReportInputs) -> str:
+    """What the report was made from, in a sentence."""
+    spaces = {str(run.result.space.get("name")) for run in inputs.runs}
+    spaces |= {model.space for model in inputs.models if model.space}
+    counts = [_counted(len(inputs.runs), "search", "searches")] if inputs.runs else []
+    if inputs.models:
+        counts.append(_counted(len(inputs.models), "latency model", "latency models"))
+    space = f" in the space {_listed(sorted(spaces))}" if spaces else ""
+    text = f"{_listed(counts)}{space}."
+    return text[:1].upper() + text[1:]
+
+
+def render_page(
+    inputs: ReportInputs, parts: tuple[Part, ...], written: Mapping[str, bytes]
+) -> str:
+    """The page as HTML.
+
+    Args:
+        inputs: From `read_inputs`.
+        parts: From `collect_parts`.
+        written: The files to offer for download, by path: `tables/accuracy.csv`.
+    """
+    here = files(__package__)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                              lstrip_blocks=True)  # fmt: skip
+    template = environment.from_string(here.joinpath("page.html.j2").read_text())
+    return template.render(
+        title=title_of(inputs),
+        lead=lead_of(inputs),
+        version=__version__,
+        css=Markup(here.joinpath("page.css").read_text()),
+        statements=key_results(inputs),
+        parts=[_section(part, written) for part in parts],
+        records=records(inputs),
+        glossary=GLOSSARY,
+    )
+
+
+def _section(part: Part, written: Mapping[str, bytes]) -> Section:
+    downloads = tuple(
+        Download(path.rsplit("/", 1)[-1], _inline(data, path.rsplit(".", 1)[-1]))
+        for path, data in sorted(written.items())
+        if path.rsplit("/", 1)[-1].rsplit(".", 1)[0] == part.name
+    )
+    if isinstance(part, FigurePart):
+        shown = part.figure
+        if not part.rows:
+            return _missing(part.name, shown.title, shown.about, shown.needs)
+        pictures = _pictures(part)
+        return Section(
+            part.name, shown.title, shown.about, "", shown.describe(part.rows), pictures,
+            Markup(), (), part.sources, downloads,
+        )  # fmt: skip
+    table, grid = part.table, part.grid
+    if grid is None:
+        return _missing(part.name, table.title, table.about, table.needs)
+    return Section(
+        part.name, table.title, table.about, "", "", (), to_html(grid), grid.notes, grid.sources,
+        downloads,
+    )  # fmt: skip
+
+
+def _missing(name: str, title: str, about: str, needs: str) -> Section:
+    return Section(name, title, about, needs, "", (), Markup(), (), (), ())
+
+
+def _pictures(part: FigurePart) -> tuple[Picture, ...]:
+    """The figure for phones and wider screens, dark and light.
+
+    A browser takes the first whose media condition holds; the last has none.
+    """
+    found = []
+    for phone, style in ((_PHONE, NARROW), ("", WIDE)):
+        light = svg_bytes(part.figure.finished(part.rows, style, is_framed=False))
+        dark = " and ".join(filter(None, (phone, _DARK)))
+        found.append(Picture(dark, _inline(recoloured(light, DARK), "svg")))
+        found.append(Picture(phone, _inline(light, "svg")))
+    return tuple(found)
+
+
+def _inline(data: bytes, suffix: str) -> str:
+    return f"data:{_MIME[suffix]};base64,{base64.b64encode(data).decode()}"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

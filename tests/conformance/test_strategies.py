@@ -1,0 +1,190 @@
+"""What every search strategy must hold, on a space small enough to enumerate."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from elat.core.errors import ConfigError, InfeasibleError
+from elat.search.bound import Bound
+from elat.search.data import TensorData
+from elat.search.expected_latency import ExpectedLatency
+from elat.search.journal import Journal
+from elat.search.result import read_run
+from elat.search.run import search
+from elat.search.spaces import space_from_description
+from elat.search.strategies import Problem, SearchStep, strategies
+
+SPACE = space_from_description(
+    {
+        "family": "mbconv-chain",
+        "name": "toy",
+        "resolution": 8,
+        "in_channels": 1,
+        "classes": 3,
+        "stem": {"width": 4, "stride": 2},
+        "first": 4,
+        "stages": [{"width": 4, "blocks": 2, "stride": 1}, {"width": 8, "blocks": 1, "stride": 2}],
+        "kernels": [3, 5],
+        "expansions": [1, 2],
+        "head": 8,
+    }
+)
+SHORT = {
+    "proxyless-g": {
+        "warmup_steps": 6,
+        "steps": 8,
+        "batch_size": 8,
+        "architecture_batch_size": 8,
+        "score_batches": 2,
+        "candidates": 3,
+        "calibration_batches": 1,
+        "record_interval": 1,
+    }
+}
+FILES = ("result.json", "history.jsonl", "scores.json")
+
+
+@pytest.fixture(params=list(strategies))
+def strategy(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def always_save(monkeypatch):
+    original = Journal.save
+    monkeypatch.setattr(
+        Journal, "save", lambda self, take, force=False: original(self, take, force=True)
+    )
+
+
+def problem(seed=0, quantile=0.4, both=False):
+    generator = torch.Generator().manual_seed(9)
+    labels = torch.randint(3, (48,), generator=generator)
+    images = torch.randn((48, 1, 8, 8), generator=generator) + labels[:, None, None, None]
+    data = TensorData(
+        "shifted", 3, (images[:32], labels[:32]), (images[32:], labels[32:]), seed=seed
+    )
+    device = ExpectedLatency.from_costs(
+        SPACE, "phone", lambda ops: [o.traffic_elements / 1e4 for o in ops], network=0.1
+    )
+    costs = (device, ExpectedLatency.from_macs(SPACE))[: 2 if both else 1]
+    bounds = tuple(Bound(c.name, c.quantile(quantile, 500, generator)) for c in costs)
+    return Problem(SPACE, costs, bounds, data, seed)
+
+
+def run(strategy, folder, *, given=None, threads=1, **changes):
+    settings = {**SHORT[strategy], **changes}
+    return search(
+        given or problem(),
+        strategy,
+        settings,
+        folder=folder,
+        origin="simulated",
+        model={"name": "made up"},
+        threads=threads,
+    )
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("quantile", [0.02, 0.4])
+def test_every_candidate_is_within_every_bound(strategy, tmp_path, quantile, both):
+    given = problem(quantile=quantile, both=both)
+    list(run(strategy, tmp_path, given=given))
+    result = read_run(tmp_path).result
+    assert result.strategy == strategy
+    assert [limit.name for limit in result.limits] == [b.name for b in given.bounds]
+    assert space_from_description(result.space) == SPACE
+    assert 1 <= len(result.candidates) <= 3
+    assert len({c.architecture for c in result.candidates}) == len(result.candidates)
+    for candidate in result.candidates:
+        network = SPACE.network(candidate.architecture)
+        assert (candidate.macs, candidate.params) == (network.macs, network.params)
+        assert 0 <= candidate.accuracy <= 1
+        for cost, bound, predicted in zip(
+            given.costs, given.bounds, candidate.predicted, strict=True
+        ):
+            assert predicted == cost.of(candidate.architecture) <= bound.limit
+    accuracies = [c.accuracy for c in result.candidates]
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_steps_count_to_the_total_and_round_trip(strategy, tmp_path):
+    steps = list(run(strategy, tmp_path))
+    assert [s.step for s in steps] == list(range(1, len(steps) + 1))
+    assert len(steps) == steps[-1].total
+    for step in steps:
+        assert SearchStep.from_json(step.to_json()) == step
+        for row, block in zip(step.probabilities, SPACE.blocks, strict=True):
+            assert len(row) == len(block.candidates)
+            assert sum(row) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_the_same_seed_gives_the_same_bytes(strategy, tmp_path):
+    for name in ("a", "b"):
+        list(run(strategy, tmp_path / name))
+    for name in FILES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    list(run(strategy, tmp_path / "c", given=problem(seed=1)))
+    assert (tmp_path / "a" / FILES[1]).read_bytes() != (tmp_path / "c" / FILES[1]).read_bytes()
+
+
+@pytest.mark.parametrize("stops", [(1,), (6,), (9,), (14,), (16,), (3, 4, 5)])
+def test_an_interrupted_search_ends_in_the_same_bytes(strategy, tmp_path, stops):
+    list(run(strategy, tmp_path / "whole"))
+    for stop in stops:
+        part = run(strategy, tmp_path / "parts")
+        list(itertools.islice(part, stop))
+        part.close()
+    list(run(strategy, tmp_path / "parts"))
+    for name in FILES:
+        whole, parts = tmp_path / "whole" / name, tmp_path / "parts" / name
+        assert whole.read_bytes() == parts.read_bytes()
+    assert not (tmp_path / "parts" / "checkpoint.safetensors").exists()
+
+
+def test_a_finished_search_returns_at_once(strategy, tmp_path):
+    list(run(strategy, tmp_path))
+    before = (tmp_path / "result.json").stat().st_mtime_ns
+    assert list(run(strategy, tmp_path)) == []
+    assert (tmp_path / "result.json").stat().st_mtime_ns == before
+
+
+def test_another_search_in_the_same_folder_is_refused(strategy, tmp_path):
+    next(run(strategy, tmp_path))
+    with pytest.raises(ConfigError, match=r"another seed .*0 there, 1 now"):
+        next(run(strategy, tmp_path, given=problem(seed=1)))
+    with pytest.raises(ConfigError, match="another bounds"):
+        next(run(strategy, tmp_path, given=problem(quantile=0.9)))
+    with pytest.raises(ConfigError, match="another settings"):
+        next(run(strategy, tmp_path, candidates=1))
+
+
+def test_an_infeasible_bound_is_refused_before_anything_is_written(strategy, tmp_path):
+    given = problem()
+    bounds = (Bound("phone", 1e-4),)
+    hopeless = Problem(SPACE, given.costs, bounds, given.data, 0)
+    with pytest.raises(InfeasibleError):
+        next(run(strategy, tmp_path / "run", given=hopeless))
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_settings_are_refused(strategy, tmp_path):
+    with pytest.raises(ConfigError, match="setps"):
+        next(run(strategy, tmp_path, setps=3))
+
+
+def test_settings_are_complete_in_the_description(strategy):
+    described = strategies[strategy].from_settings({}, "test").describe()
+    again = strategies[strategy].from_settings(described, "test")
+    assert again.describe() == described
+
+
+def test_threads_are_put_back(strategy, tmp_path):
+    before = torch.get_num_threads()
+    run_once = run(strategy, tmp_path, threads=2 if before == 1 else 1)
+    next(run_once)
+    run_once.close()
+    assert torch.get_num_threads() == before

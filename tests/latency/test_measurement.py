@@ -1,0 +1,244 @@
+"""Statistics of launches against closed forms, SciPy and simulated truth; every flag both ways."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from elat.core.errors import ConfigError, MeasurementError
+from elat.latency.condition import Condition, Method, Precision
+from elat.latency.launch import Launch
+from elat.latency.measurement import A_A_FACTOR, Flag, Grade, Measurement, percentile_needs
+from elat.latency.operators.conv import Conv
+from elat.latency.protocol import REFERENCE, SCREEN
+from elat.latency.sample import Clock, Sample
+
+OPERATOR = Conv(3, 8, resolution=8, kernel=3)
+ONE_THREAD = Condition("desk", "simulated", "1", Precision.FP32, 1, 1, Method.BLOCK, ())
+TWO_THREADS = replace(ONE_THREAD, threads=2)
+
+
+def sample(wall_ms, cpu_ms=None, switches=0, loops=1):
+    cpu_ms = wall_ms if cpu_ms is None else cpu_ms
+    return Sample(loops, round(wall_ms * loops * 1e6), round(cpu_ms * loops * 1e6), switches)
+
+
+def launch(*samples, sentinel=(), is_warm=True, worker="w"):
+    return Launch(worker, 0, "t", 1.0, 1.0, 30, is_warm, 0.0, samples, tuple(sentinel))
+
+
+def measured(launches, condition=ONE_THREAD, **more):
+    return Measurement(OPERATOR, condition, tuple(launches), {}, {}, "measured", **more)
+
+
+def of_values(values, count=12, **more):
+    return measured([launch(*[sample(v)] * count) for v in values], **more)
+
+
+STEADY = [1.0, 1.001, 0.999, 1.0005, 0.9995]
+
+
+def test_the_headline_is_the_geometric_mean_of_a_few_launches():
+    assert of_values([1.0, 4.0]).latency_ms == pytest.approx(2.0)
+
+
+def test_from_five_launches_on_a_fifth_is_trimmed_at_each_end():
+    found = of_values([1.0, 2.0, 4.0, 8.0, 1000.0])
+    assert found.latency_ms == pytest.approx(4.0)
+    assert found.latency_ms == pytest.approx(
+        math.exp(stats.trim_mean(np.log([1, 2, 4, 8, 1000]), 0.2))
+    )
+
+
+def test_one_thread_is_judged_by_its_cpu_time_several_by_clean_wall_time():
+    one = launch(sample(1.0, 0.9), sample(1.0, 0.9), sample(9.0, 0.9, switches=1))
+    assert measured([one]).clock is Clock.CPU
+    assert measured([one]).latency_ms == pytest.approx(0.9)
+    assert measured([one], TWO_THREADS).latency_ms == pytest.approx(1.0)
+
+
+def test_slowness_is_taken_from_the_headline_and_raw_keeps_it():
+    speeds = (1.0, 1.3, 0.8)
+    found = of_values([4.0 * s for s in speeds], slowness=tuple(map(math.log, speeds)))
+    assert found.latency_ms == pytest.approx(4.0)
+    assert found.std_ms == pytest.approx(0.0, abs=1e-5)
+    assert found.latency_raw_ms == pytest.approx(4.0 * (1.3 * 0.8) ** (1 / 3))
+
+
+def test_drift_is_taken_from_the_headline_only():
+    found = of_values([1.0, math.e], drift=(0.0, 1.0))
+    assert found.latency_ms == pytest.approx(1.0)
+    assert found.latency_raw_ms == pytest.approx(math.exp(0.5))
+
+
+@given(values=st.lists(st.floats(0.1, 10.0), min_size=2, max_size=4), level=st.floats(0.5, 0.99))
+@settings(deadline=None)
+def test_the_interval_of_a_few_launches_is_students_wider_by_the_factor(values, level):
+    found = of_values(values)
+    logs = found.launch_log
+    half = A_A_FACTOR * stats.t.ppf(0.5 + level / 2, len(logs) - 1) * stats.sem(logs)
+    low, high = found.interval(level)
+    assert math.log(high / low) / 2 == pytest.approx(half, rel=1e-9, abs=1e-12)
+    assert found.latency_ms == pytest.approx(math.sqrt(low * high))
+
+
+def test_the_interval_of_many_launches_is_that_of_the_trimmed_mean():
+    rng = np.random.default_rng(0)
+    found = of_values(np.exp(rng.normal(0, 0.02, 10)))
+    logs = found.launch_log
+    half = (
+        A_A_FACTOR
+        * stats.t.ppf(0.975, 10 - 2 * 2 - 1)
+        * stats.mstats.trimmed_stde(logs, limits=(0.2, 0.2))
+    )
+    assert found.relative_half_width == pytest.approx(half, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [3, 5, 12])
+def test_the_interval_covers_the_truth_of_normal_launches(count):
+    # Without the factor it would be an exact 95 % interval of normal launches up to four, and
+    # nearly one for trimmed means; with it, it covers more. 400 draws: loose on purpose.
+    rng = np.random.default_rng(count)
+    covered = plain = 0
+    for _ in range(400):
+        found = of_values(5.0 * np.exp(rng.normal(0, 0.01, count)), count=1)
+        distance = abs(math.log(found.latency_ms / 5.0))
+        covered += distance <= found.relative_half_width
+        plain += distance <= found.relative_half_width / A_A_FACTOR
+    assert covered >= 0.95 * 400
+    assert 0.88 * 400 <= plain <= 0.99 * 400
+
+
+def test_one_disturbed_launch_of_ten_moves_neither_value_nor_interval_much():
+    rng = np.random.default_rng(1)
+    values = np.exp(rng.normal(0, 0.01, 10))
+    clean, disturbed = of_values(values), of_values([*values[:9], 1.5])
+    assert disturbed.latency_ms == pytest.approx(clean.latency_ms, rel=0.01)
+    assert disturbed.relative_half_width < 2 * clean.relative_half_width
+
+
+def test_one_launch_has_a_deviation_but_no_interval():
+    found = measured([launch(sample(1.0), sample(3.0))])
+    assert found.std_ms == pytest.approx(math.sqrt(2.0))
+    assert math.isinf(found.relative_half_width)
+    with pytest.raises(MeasurementError, match="elat measure"):
+        found.interval()
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
+def test_a_level_is_a_probability(level):
+    with pytest.raises(ConfigError):
+        of_values(STEADY).interval(level)
+
+
+def test_a_measurement_has_launches_and_a_known_origin():
+    with pytest.raises(MeasurementError):
+        measured([])
+    with pytest.raises(ConfigError):
+        Measurement(OPERATOR, ONE_THREAD, (launch(sample(1.0)),), {}, {}, "guessed")
+    with pytest.raises(ConfigError):
+        of_values([1.0, 2.0], drift=(0.0,))
+    with pytest.raises(ConfigError):
+        of_values([1.0, 2.0], slowness=(0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("percent", "needed"), [(50, 11), (90, 64), (95, 130), (97, 219), (99, 662), (99.9, 6636)]
+)
+def test_percentiles_need_as_many_samples_as_the_load_generator_asks(percent, needed):
+    assert percentile_needs(percent) == needed
+
+
+def test_a_percentile_is_of_single_runs_and_there_are_enough_of_them():
+    rng = np.random.default_rng(0)
+    times = rng.lognormal(0, 0.1, 64).round(6)
+    found = measured([launch(*map(sample, times[:32])), launch(*map(sample, times[32:]))])
+    assert found.percentile_ms(90) == pytest.approx(np.percentile(times, 90))
+    assert found.percentile_ms(95) is None
+    assert of_values([1.0], count=63).percentile_ms(90) is None
+    assert measured([launch(*[sample(1.0, loops=2)] * 100)]).percentile_ms(50) is None
+
+
+@pytest.mark.parametrize("percent", [0, 100, -3])
+def test_a_percentile_lies_between_0_and_100(percent):
+    with pytest.raises(ConfigError):
+        percentile_needs(percent)
+
+
+def with_state(**state):
+    return replace(of_values(STEADY), state_after=state)
+
+
+def mixed(bad, good, bad_count, good_count):
+    return measured([launch(*[bad] * bad_count, *[good] * good_count)] * 5)
+
+
+NOISY = [0.9, 1.0, 1.1, 0.95, 1.05]
+OUTLIERS = [sample(1.0 + i / 1e4) for i in range(40)]
+FLAGS = [
+    (Flag.NOT_CONVERGED, of_values(NOISY), of_values(STEADY)),
+    (Flag.NOT_CONVERGED, of_values(NOISY[:1]), of_values([1.0, 1.0])),
+    (Flag.LOW_N, of_values(STEADY, count=9), of_values(STEADY, count=10)),
+    (
+        Flag.WARMUP_CAP,
+        measured([launch(sample(1.0), is_warm=i > 1) for i in range(5)]),
+        measured([launch(sample(1.0), is_warm=i > 0) for i in range(5)]),
+    ),
+    (
+        Flag.PREEMPTED,
+        mixed(sample(1.0, switches=1), sample(1.0), 7, 5),
+        mixed(sample(1.0, switches=1), sample(1.0), 6, 6),
+    ),
+    (
+        Flag.OUTLIERS,
+        measured([launch(*OUTLIERS, sample(9.0))] * 3),
+        measured([launch(*OUTLIERS, sample(1.004))] * 3),
+    ),
+    (Flag.STEAL, with_state(steal_pct=1.5), with_state(steal_pct=0.5)),
+    (Flag.STEAL, with_state(steal_pct=2), with_state()),
+    (
+        Flag.DRIFT,
+        of_values(STEADY, drift=(0.0, 0.06, 0.0, 0.0, 0.0)),
+        of_values(STEADY, drift=(0.0, 0.04, 0.0, 0.0, 0.0)),
+    ),
+    (
+        Flag.DRIFT_CORRECTED,
+        of_values(STEADY, drift=(0.0, -0.02, 0.0, 0.0, 0.0)),
+        of_values(STEADY, drift=(0.0, -0.009, 0.0, 0.0, 0.0)),
+    ),
+    (Flag.ENV_CHANGED, of_values(STEADY, environments=2), of_values(STEADY)),
+]
+
+
+@pytest.mark.parametrize(("flag", "raises", "does_not"), FLAGS)
+def test_every_flag_is_raised_when_it_should_and_only_then(flag, raises, does_not):
+    assert flag in raises.flags
+    assert flag not in does_not.flags
+
+
+def test_no_flag_is_without_a_case():
+    assert {flag for flag, _, _ in FLAGS} == set(Flag)
+
+
+def test_not_converged_goes_by_the_target_of_the_protocol():
+    values = [1.0, 1.01, 0.995, 1.005, 0.99]
+    assert Flag.NOT_CONVERGED not in of_values(values, protocol=SCREEN).flags
+    assert Flag.NOT_CONVERGED in of_values(values, protocol=REFERENCE).flags
+
+
+def test_grades():
+    assert of_values(STEADY * 2, protocol=REFERENCE).grade is Grade.A
+    assert of_values(STEADY).grade is Grade.B
+    assert of_values(STEADY, count=5).grade is Grade.C
+    assert of_values(NOISY).grade is Grade.D
+    busy = [launch(*[sample(v, switches=1)] * 9, *[sample(v)] * 3) for v in STEADY]
+    assert measured(busy).grade is Grade.B
+    assert measured(busy, TWO_THREADS).grade is Grade.C
+    always = [launch(*[sample(v, switches=1)] * 12) for v in STEADY]
+    assert measured(always, TWO_THREADS).grade is Grade.D

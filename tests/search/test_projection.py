@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elat.core.errors import ConfigError, InfeasibleError
+from elat.latency.operators.conv import Conv
+from elat.search.bound import Bound
+from elat.search.expected_latency import ExpectedLatency
+from elat.search.projection import project
+from elat.search.spaces import ChoiceBlock, SearchSpace
+
+
+@dataclass(frozen=True)
+class Bare(SearchSpace):
+    """Any number of candidates in any number of blocks; what they are does not matter."""
+
+    counts: tuple[int, ...]
+
+    @classmethod
+    def from_settings(cls, name, settings, source):
+        return cls(tuple(settings["counts"]))
+
+    def describe(self):
+        return {"counts": list(self.counts)}
+
+    @property
+    def name(self):
+        return "bare"
+
+    @property
+    def before(self):
+        return (Conv(1, 1, 4, 1),)
+
+    @property
+    def blocks(self):
+        return tuple(
+            ChoiceBlock(tuple(Conv(1, 1, 4, 2 * index + 1) for index in range(count)))
+            for count in self.counts
+        )
+
+    @property
+    def after(self):
+        return ()
+
+    def label(self, operator):
+        return f"k{operator.kernel}"
+
+
+def instance(counts, values, fixed, name="device"):
+    """A cost over `Bare(counts)` whose candidates take the `values` in order."""
+    stream = iter(values)
+    rows = [[next(stream) for _ in range(count)] for count in counts]
+    return ExpectedLatency(Bare(tuple(counts)), name, fixed, rows)
+
+
+def brute(scores, costs, bounds):
+    """Score of every architecture within the bounds, the best first."""
+    counts = costs[0].space.counts
+    return sorted(
+        (
+            sum(scores[b, c] for b, c in enumerate(choices))
+            for choices in itertools.product(*map(range, counts))
+            if all(k.of_choices(choices) <= b.limit for k, b in zip(costs, bounds, strict=True))
+        ),
+        reverse=True,
+    )
+
+
+nice = st.floats(0, 10, allow_subnormal=False) | st.integers(0, 5).map(float)
+
+
+@st.composite
+def problems(draw):
+    counts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    size = sum(counts)
+    values = st.lists(nice, min_size=size, max_size=size)
+    costs = [instance(counts, draw(values), draw(nice), f"d{i}") for i in range(draw(st.integers(1, 2)))]
+    bounds = []
+    for cost in costs:
+        low, high = cost.of(cost.fastest()), cost.of(cost.slowest())
+        limit = low + draw(st.sampled_from([0.0, 0.2, 0.5, 1.0])) * (high - low)
+        bounds.append(Bound(cost.name, max(limit, 1e-6)))
+    scores = np.zeros((len(counts), max(counts)))
+    for row, count in zip(scores, counts, strict=True):
+        row[:count] = draw(st.lists(st.floats(-5, 5) | st.just(0.0), min_size=count, max_size=count))
+    return scores, costs, bounds
+
+
+@settings(deadline=None, max_examples=150)
+@given(problems(), st.integers(1, 5))
+def test_projection_is_the_best_of_the_enumeration(problem, count):
+    scores, costs, bounds = problem
+    truth = brute(scores, costs, bounds)
+    if not truth:
+        with pytest.raises(InfeasibleError):
+            project(scores, costs, bounds, count)
+        return
+    found = project(scores, costs, bounds, count)
+    assert len(found) == min(count, len(truth))
+    assert len({p.architecture for p in found}) == len(found)
+    # HiGHS stops within 1e-9 of the span of the scores.
+    assert [p.score for p in found] == pytest.approx(truth[: len(found)], abs=2e-8)
+    for projected in found:
+        assert all(k.of(projected.architecture) <= b.limit for k, b in zip(costs, bounds, strict=True))
+
+
+def test_the_bound_holds_to_the_last_bit_in_random_spaces():
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        counts = generator.integers(2, 8, size=generator.integers(2, 22)).tolist()
+        cost = instance(counts, generator.random(sum(counts)).tolist(), 0.5)
+        scores = generator.normal(size=(len(counts), max(counts)))
+        low, high = cost.of(cost.fastest()), cost.of(cost.slowest())
+        bound = Bound("device", low + generator.random() * (high - low))
+        (found,) = project(scores, [cost], [bound])
+        assert cost.of(found.architecture) <= bound.limit
+
+
+def test_a_bound_met_exactly_is_met():
+    cost = instance([2, 2], [0.1, 0.2, 0.2, 0.4], 0.0)
+    scores = np.array([[0.0, 1.0], [0.0, 1.0]])
+    limit = cost.of_choices((1, 1))
+    assert project(scores, [cost], [Bound("device", limit)])[0].architecture.choices == (1, 1)
+    below = np.nextafter(limit, 0.0)
+    assert project(scores, [cost], [Bound("device", below)])[0].architecture.choices != (1, 1)
+
+
+def test_solutions_inside_the_tolerance_of_the_solver_are_refused():
+    """Forty choices that exceed the bound by less than the solver can see."""
+    cost = instance([2] * 6, [1.0, 1.0 + 1e-10] * 6, 0.0)
+    found = project(np.tile([0.0, 1.0], (6, 1)), [cost], [Bound("device", 6.0)])
+    assert found[0].architecture.choices == (0,) * 6
+
+
+def test_bounds_that_cannot_be_met_together_are_refused():
+    costs = [instance([2], [1.0, 2.0], 0.0, "a"), instance([2], [2.0, 1.0], 0.0, "b")]
+    with pytest.raises(InfeasibleError, match="at once"):
+        project(np.zeros((1, 2)), costs, [Bound("a", 1.5), Bound("b", 1.5)])
+
+
+def test_scores_must_be_numbers():
+    cost = instance([2], [1.0, 2.0], 0.0)
+    with pytest.raises(ConfigError):
+        project(np.array([[0.0, np.nan]]), [cost], [Bound("device", 3.0)])
+    with pytest.raises(ConfigError):
+        project(np.zeros((1, 2)), [], [])

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from elat.search.evaluate import accuracy, accuracy_and_loss, calibrate_batch_norm
+from elat.search.gates import one_hot, straight_through
+from elat.search.spaces import space_from_description
+from elat.search.supernet import Supernet
+
+
+@pytest.fixture
+def supernet(toy):
+    supernet = Supernet(toy, torch.Generator().manual_seed(0))
+    for part in supernet.modules():
+        if isinstance(part, nn.BatchNorm2d):  # residual branches begin at zero
+            nn.init.ones_(part.weight)
+    return supernet
+
+
+def images(count=6):
+    return torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_same_generator_gives_the_same_weights(toy):
+    state = torch.random.get_rng_state()
+    first, again = (Supernet(toy, torch.Generator().manual_seed(0)) for _ in range(2))
+    assert torch.equal(state, torch.random.get_rng_state())
+    pairs = zip(first.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_residual_blocks_begin_as_identities(toy):
+    fresh = Supernet(toy, torch.Generator().manual_seed(0))
+    outputs = [
+        fresh(images(), one_hot(torch.tensor([first, 0, last]), 5))
+        for first, last in [(0, 1), (4, 4), (3, 0)]
+    ]
+    torch.testing.assert_close(outputs[1], outputs[0])
+    torch.testing.assert_close(outputs[2], outputs[0])
+
+
+def test_probabilities_leave_the_padding_out(supernet):
+    for probs in (supernet.probabilities(), supernet.uniform()):
+        assert probs.dtype == torch.float64
+        torch.testing.assert_close(probs.sum(dim=-1), torch.ones(3, dtype=torch.float64))
+        assert probs[1, 4] == 0
+    assert torch.equal(supernet.uniform()[1, :4], torch.full((4,), 0.25, dtype=torch.float64))
+
+
+def test_derived_network_computes_the_open_path(toy, supernet):
+    """In training mode both use the batch's statistics."""
+    for architecture in [toy.sample(torch.Generator().manual_seed(s)) for s in range(6)]:
+        network = supernet.derive(architecture)
+        expected = supernet(images(), supernet.gates(architecture))
+        torch.testing.assert_close(network(images()), expected, rtol=1e-5, atol=1e-6)
+        plain = supernet.space.network(architecture)
+        assert sum(p.numel() for p in network.parameters()) == plain.params
+
+
+def test_derived_weights_are_a_copy(toy, supernet):
+    architecture = toy.sample(torch.Generator().manual_seed(3))
+    before = copy.deepcopy(supernet.state_dict())
+    network = supernet.derive(architecture)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    network.train()(images())
+    assert all(torch.equal(before[k], v) for k, v in supernet.state_dict().items())
+
+
+def test_the_supernet_keeps_no_running_statistics(supernet):
+    assert not any("running" in name for name in supernet.state_dict())
+    gates = one_hot(torch.tensor([0, 0, 0]), 5)
+    trained = supernet.train()(images(), gates)
+    assert torch.equal(supernet.eval()(images(), gates), trained)
+
+
+def test_a_weight_step_leaves_closed_paths_alone(supernet):
+    """Neither weight decay nor momentum moves them."""
+    optimiser = torch.optim.SGD(
+        supernet.weights(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1
+    )
+
+    def step(choices):
+        optimiser.zero_grad(set_to_none=True)
+        logits = supernet(images(), one_hot(torch.tensor(choices), 5))
+        nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3, 0, 1])).backward()
+        optimiser.step()
+
+    step([0, 0, 0])
+    before = {name: value.detach().clone() for name, value in supernet.named_parameters()}
+    step([1, 2, 4])
+    moved = {
+        name for name, value in supernet.named_parameters() if not torch.equal(value, before[name])
+    }
+    opened = ("before.", "after.", "blocks.0.1.", "blocks.1.2.")
+    assert moved == {name for name in before if name.startswith(opened)}
+
+
+def test_an_architecture_step_gives_weights_no_gradient(supernet):
+    gates = straight_through(supernet.probabilities(), torch.tensor([0, 1, 2]))
+    (grad,) = torch.autograd.grad(supernet(images(), gates).sum(), [supernet.logits])
+    assert grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in supernet.parameters())
+
+
+def test_calibrated_batch_norm_has_the_average_statistics(toy, supernet):
+    network = supernet.derive(toy.sample(torch.Generator().manual_seed(2)))
+    norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    seen = []
+    hook = norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    calibrate_batch_norm(network, [(images(4), torch.zeros(4)), (images(8), torch.zeros(8))])
+    hook.remove()
+    means = torch.stack([x.mean(dim=(0, 2, 3)) for x in seen]).mean(dim=0)
+    torch.testing.assert_close(norm.running_mean, means, rtol=1e-5, atol=1e-6)
+    assert norm.momentum == 0.1
+    assert not network.training
+
+
+def test_accuracy_counts_every_image_once():
+    network = nn.Sequential(nn.Flatten(), nn.Identity())
+    logits = torch.eye(4).reshape(4, 4, 1, 1)
+    batches = [(logits[:3], torch.tensor([0, 1, 3])), (logits[3:], torch.tensor([3]))]
+    assert accuracy(network, batches) == 0.75
+    share, loss = accuracy_and_loss(network, batches)
+    labels = torch.tensor([0, 1, 3, 3])
+    expected = float(nn.functional.cross_entropy(logits.reshape(4, 4), labels))
+    assert (share, loss) == (0.75, pytest.approx(expected, rel=1e-6))
+
+
+class Meter:
+    """Bytes of distinct storages that autograd keeps for the backward pass; parameters apart."""
+
+    def __init__(self, module):
+        self._parameters = {p.untyped_storage().data_ptr() for p in module.parameters()}
+        self._kept: dict[int, int] = {}
+
+    def pack(self, tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._parameters:
+            self._kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    @property
+    def kept_bytes(self):
+        return sum(self._kept.values())
+
+
+def kept_bytes(module, forward):
+    meter = Meter(module)
+    with torch.autograd.graph.saved_tensors_hooks(meter.pack, lambda tensor: tensor):
+        output = forward()
+    assert output.requires_grad
+    return meter.kept_bytes
+
+
+@pytest.mark.parametrize(
+    ("kernels", "expansions"), [([3, 5], [3]), ([3, 5], [3, 6]), ([3, 5, 7], [3, 6])]
+)
+def test_an_architecture_step_keeps_the_activations_of_one_path(all_paths, kernels, expansions):
+    """O(1) paths instead of O(N), as the paper claims (section 3.2)."""
+    widths = [16, 8, 16, 8, 16]
+    space = space_from_description(
+        {
+            "family": "mbconv-chain",
+            "name": "wide",
+            "resolution": 16,
+            "in_channels": 1,
+            "classes": 4,
+            "stem": {"width": 8, "stride": 1},
+            "first": 8,
+            "stages": [{"width": width, "blocks": 1, "stride": 1} for width in widths],
+            "kernels": kernels,
+            "expansions": expansions,
+            "head": 8,
+        }
+    )
+    supernet = Supernet(space, torch.Generator().manual_seed(0))
+    x = torch.randn(4, 1, 16, 16)
+    count = supernet.mask.shape[1]
+    single, recomputed = [], []
+    for index in range(count):
+        choices = torch.full((len(widths),), index)
+        gates = straight_through(supernet.probabilities(), choices)
+        single.append(kept_bytes(supernet, partial(supernet, x, one_hot(choices, count))))
+        recomputed.append(kept_bytes(supernet, partial(supernet, x, gates)))
+    every = kept_bytes(supernet, partial(all_paths, supernet, x, gates))
+    ratios = [many / one for many, one in zip(recomputed, single, strict=True)]
+    assert max(ratios) <= 1.02
+    assert 0.9 <= every / sum(single) <= 1.15
