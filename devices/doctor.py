@@ -42,6 +42,7 @@ def examine(
     """Every check of `device` in its state of the moment, after `extra_checks`.
 
     Args:
+        device: Its gates and affinity decide what passes.
         extra_checks: What the caller found out by itself, such as whether the runtime is there.
         root: Folder that holds `proc` and `sys`; another one serves tests.
         interval_s: How long to watch for time that the hypervisor withholds.

@@ -31,6 +31,7 @@ from ..latency.runtimes import runtimes
 from ..latency.store import MeasurementStore, open_store
 from ..search.architecture import Architecture
 from ..search.bound import Bound
+from ..search.derive import read_scores
 from ..search.expected_latency import ExpectedLatency
 from ..search.projection import project
 from ..search.result import (
@@ -41,7 +42,6 @@ from ..search.result import (
     read_run,
     write_record,
 )
-from ..search.run import read_scores
 from ..search.spaces import SearchSpace, space_from_description
 from .fitting import find_latency
 from .measuring import Campaign, default_cache, default_store, measure_cases

@@ -28,7 +28,7 @@ class Calibration:
         form: Which of these terms were fitted, by leave-one-out: `slope`, `affine` (and the
             intercept), `affine+count` (and the cost per operator); the others are 0.
         slope: Above 0.
-        intercept_ms: What a network costs besides its operators.
+        intercept_ms: What a network costs besides its operators; at least 0.
         per_operator_ms: What every operator costs more in a network than it did alone; negative
             where the operators were timed with an overhead that a network does not pay.
         networks: Number of measured networks.
@@ -81,7 +81,9 @@ class Calibration:
             weights = _robust_fit(design[:, :terms], measured)
             errors = _leave_one_out(design[:, :terms], measured)
             by_form[form] = loo = float(np.mean(np.abs(errors)))
-            if weights[0] > 0 and (best is None or loo < _WORTH * best[0]):
+            # With an intercept below 0 a small network would be predicted to take no time at all.
+            is_sane = weights[0] > 0 and (terms == 1 or weights[1] >= 0)
+            if is_sane and (best is None or loo < _WORTH * best[0]):
                 best = (loo, terms, weights, errors)
         if best is None:
             raise ConfigError(

@@ -1,8 +1,9 @@
-"""What moved all cases of one group alike, taken out.
+"""What moved all cases of one group alike, taken out: first by the sentinel, then by each other.
 
-A group of cases timed in the same passes of one worker process has a speed of its own: how busy
-the machine was, which core the process got, which placement its sentinel has. All its cases share
-it, so the other cases tell it. With y the logarithm of what worker w found for case c,
+A group of cases timed in the same passes of one worker process has a speed of its own. The
+sentinel tells how slow the machine was. What remains (the sentinel's own luck with its place in
+memory, what else ran beside) is shared by all cases of the group, too, so the other cases tell it.
+With y the logarithm of what worker w found for case c, the slowness by the sentinel taken off,
 
     y[c, w] = a[c] + b[w] + noise,
 
@@ -17,10 +18,14 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from math import log
 
-from .measurement import Measurement
+from .launch import Launch
+from .measurement import Measurement, trimmed_mean
+from .sample import Clock
 
 MIN_OTHERS = 5
+REFERENCE_WORKERS = 5
 _ROUNDS = 20
 
 _Layout = dict[str, dict[int, float]]
@@ -30,8 +35,8 @@ def corrected(measurements: Sequence[Measurement]) -> list[Measurement]:
     """`measurements` of one condition with the drift of each launch's worker filled in.
 
     A worker's drift is known where it timed at least `MIN_OTHERS` other cases that have several
-    launches; it is 0 elsewhere. The median drift over connected workers is 0, so that the drift of
-    a single worker moves no latency.
+    launches; it is 0 elsewhere. Drifts tell workers from each other, not from the truth: their
+    trimmed mean over workers that share cases is 0, as the latency is a trimmed mean of launches.
     """
     layout = _layout(measurements)
     case_level = _fit(layout)
@@ -43,6 +48,29 @@ def corrected(measurements: Sequence[Measurement]) -> list[Measurement]:
         )
         result.append(replace(measurement, drift=drift if any(drift) else ()))
     return result
+
+
+def slowness_by_worker(launches: Sequence[Launch], clock: Clock) -> dict[str, float]:
+    """Logarithm of the sentinel's time over that at the reference speed, for each worker with one.
+
+    A worker's time is the median over its launches; the reference is the median over the first
+    `REFERENCE_WORKERS` workers. The store only grows, so that the reference never moves again once
+    there are so many.
+
+    Args:
+        launches: All launches of a condition, in the order in which they were taken.
+        clock: The clock that decides.
+    """
+    by_worker: dict[str, list[float]] = defaultdict(list)
+    for launch in launches:
+        value = launch.sentinel_ms(clock)
+        if value is not None:
+            by_worker[launch.worker].append(value)
+    logs = {worker: log(statistics.median(values)) for worker, values in by_worker.items()}
+    if not logs:
+        return {}
+    reference = statistics.median(list(logs.values())[:REFERENCE_WORKERS])
+    return {worker: value - reference for worker, value in logs.items()}
 
 
 def _layout(measurements: Sequence[Measurement]) -> _Layout:
@@ -58,7 +86,7 @@ def _layout(measurements: Sequence[Measurement]) -> _Layout:
 
 
 def _fit(layout: _Layout) -> dict[int, float]:
-    """The level a of each case, for which workers of one connected part have a median b of 0."""
+    """The level a of each case, for which the trimmed mean of b over a connected part is 0."""
     workers_of: dict[int, list[str]] = defaultdict(list)
     for worker, cases in layout.items():
         for case in cases:
@@ -75,7 +103,7 @@ def _fit(layout: _Layout) -> dict[int, float]:
                 value - case_level[case] for case, value in cases.items()
             )
     for part in _connected(layout, workers_of):
-        shift = statistics.median(worker_level[worker] for worker in part)
+        shift = trimmed_mean([worker_level[worker] for worker in part])
         for case in {case for worker in part for case in layout[worker]}:
             case_level[case] += shift
     return case_level

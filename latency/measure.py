@@ -85,6 +85,12 @@ def measure(
     crashed or hung is tried by `MAX_ATTEMPTS` calls.
 
     Args:
+        operators: Single operators, or whole networks as chains.
+        condition: Under which; its runtime must be installed here.
+        protocol: When a case is finished.
+        store: Where launches and failures go.
+        cache: Where artefacts are built.
+        seed: Decides orders, nothing else.
         emphasis: Slices in each pass for cases that need a smaller error than others; 1 if absent.
         affinity: CPUs that the worker is pinned to; None leaves it to the scheduler.
         worker_command: How to start a worker; by default one in this Python.

@@ -22,7 +22,9 @@ class Protocol:
         target: Relative half-width of the 95 % interval at which a case is finished.
         min_launches: Launches of each case at least, and `max_launches` at most.
         looks: Numbers of launches, rising, after which the target is tested.
-        passes: Shuffled passes over a group in one launch.
+        passes: Shuffled passes over a group in one launch at least, and `max_passes` at most.
+        group_min_ms: Time for which a group is timed at least, as long as `max_passes` allow it:
+            a small group must not cost more for starting its worker than for being timed.
         slice_ms: Least duration of a slice. Reading the thread CPU clock costs about 0.45 us, so
             that 2 ms keep the clock's share under 0.1 %.
         sentinel_ms: Least duration of a slice of the sentinel.
@@ -41,7 +43,9 @@ class Protocol:
     min_launches: int
     max_launches: int
     looks: tuple[int, ...]
-    passes: int = 16
+    passes: int = 32
+    max_passes: int = 256
+    group_min_ms: float = 2000.0
     slice_ms: float = 2.0
     sentinel_ms: float = 1.0
     sentinel_every: int = 4
@@ -61,6 +65,8 @@ class Protocol:
             )
         if list(self.looks) != sorted(set(self.looks)) or self.max_launches not in self.looks:
             raise ConfigError(f"Protocol {self.name}: looks must rise and include max_launches.")
+        if self.max_passes < self.passes:
+            raise ConfigError(f"Protocol {self.name}: max_passes must be at least passes.")
         if (
             self.target <= 0
             or min(self.passes, self.group_size, self.window, self.sentinel_every) < 1

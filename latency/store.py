@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import log
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..core.artefact import canonical_json, sha256_of
-from ..core.errors import ArtefactError, ConfigError
-from .common_mode import corrected
+from ..core.errors import ConfigError
+from .common_mode import corrected, slowness_by_worker
 from .condition import Condition
 from .launch import Launch
 from .measurement import ORIGINS, Failure, Measurement
@@ -27,10 +25,7 @@ from .operators import Operator
 from .operators.serial import from_json, to_json
 from .protocol import SCREEN, Protocol
 from .sample import Clock, Sample
-from .store_schema import APPLICATION_ID, MIGRATIONS
-
-REFERENCE_WORKERS = 5
-_BUSY_TIMEOUT_S = 60.0
+from .store_file import corrupt, open_file, translated
 
 
 @dataclass(frozen=True)
@@ -67,6 +62,9 @@ class MeasurementStore:
         """Add one launch; it is safe on return.
 
         Args:
+            operator: What was timed.
+            condition: Under what.
+            launch: What one worker found.
             state: The machine's state at the launch (`devices.state.state`).
             origin: `measured`, `imported` or `simulated`.
             protocol: Under which it was taken.
@@ -165,7 +163,7 @@ class MeasurementStore:
         }
         found: list[Measurement] = []
         for origin, cases in grouped.items():
-            slowness = _slowness(
+            slowness = slowness_by_worker(
                 [row.launch for _, found_origin, row in read if found_origin == origin],
                 Clock.of(condition.threads),
             )
@@ -227,7 +225,7 @@ class MeasurementStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated(self.path):
+        with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -237,7 +235,7 @@ class MeasurementStore:
             self._db.execute("COMMIT")
 
     def _all(self, query: str, *parameters: int) -> list[Any]:
-        with _translated(self.path):
+        with translated(self.path):
             return self._db.execute(query, parameters).fetchall()
 
     def _case(self, operator: Operator, condition: Condition) -> tuple[int, int]:
@@ -257,7 +255,7 @@ class MeasurementStore:
     def _known(self, table: str, data: dict[str, Any]) -> int:
         """The row of `data` in `table`, or -1."""
         key = sha256_of(canonical_json(data))
-        with _translated(self.path):
+        with translated(self.path):
             row = self._db.execute(f"SELECT id FROM {table} WHERE sha256 = ?", (key,)).fetchone()
         return int(row[0]) if row else -1
 
@@ -273,7 +271,7 @@ class MeasurementStore:
         try:
             return Condition.from_json(self._json(text))
         except (KeyError, TypeError, ValueError) as error:
-            raise _corrupt(self.path, f"a condition is not readable: {error}") from error
+            raise corrupt(self.path, f"a condition is not readable: {error}") from error
 
     def _row(
         self,
@@ -289,14 +287,14 @@ class MeasurementStore:
                 **self._json(meta), samples=_unpacked(samples), sentinel=_unpacked(sentinel)
             )
         except (TypeError, ValueError) as error:
-            raise _corrupt(self.path, f"a launch is not readable: {error}") from error
+            raise corrupt(self.path, f"a launch is not readable: {error}") from error
         return _Row(launch, self._json(state), environment, protocol)
 
     def _json(self, text: str) -> Any:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise _corrupt(self.path, f"a row is not JSON: {error}") from error
+            raise corrupt(self.path, f"a row is not JSON: {error}") from error
 
 
 @contextmanager
@@ -306,82 +304,8 @@ def open_store(path: Path, create: bool = True) -> Iterator[MeasurementStore]:
     Raises:
         ArtefactError: The file is missing, corrupt, truncated, no store, or of a newer elat.
     """
-    if not path.exists():
-        if not create:
-            raise ArtefactError(
-                f"{path} does not exist; make it with: elat measure --store {path}"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with _translated(path):
-        connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-    try:
-        with _translated(path):
-            _prepare(path, connection)
+    with open_file(path, create) as connection:
         yield MeasurementStore(path, connection)
-    finally:
-        connection.close()
-
-
-def _prepare(path: Path, db: sqlite3.Connection) -> None:
-    """Check that the file is a whole store, and bring its schema up to date."""
-    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if tables and db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise ArtefactError(
-            f"{path} is a database of something else, not a measurement store; give another "
-            "--store FILE."
-        )
-    problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if problem != "ok":
-        raise _corrupt(path, problem)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise ArtefactError(
-            f"{path} has schema {version}, this elat reads up to {len(MIGRATIONS)}; upgrade it "
-            "with: pip install --upgrade elat"
-        )
-    db.execute("PRAGMA foreign_keys = ON")
-    db.execute("PRAGMA journal_mode = WAL")
-    # A killed process loses no committed transaction in WAL mode at NORMAL; only a power cut may
-    # take the last ones back, and it corrupts nothing. FULL would sync the disk for every launch,
-    # beside the case that is being timed.
-    db.execute("PRAGMA synchronous = NORMAL")
-    if version < len(MIGRATIONS):
-        _migrate(db)
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    """Apply the missing migrations in one transaction; another process may have been faster."""
-    db.execute("BEGIN IMMEDIATE")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    for script in MIGRATIONS[version:]:
-        for statement in script:
-            db.execute(statement)
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    db.execute("COMMIT")
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors into ones that say what to do."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error) or "busy" in str(error):
-            raise ArtefactError(
-                f"{path} was locked by another process for {_BUSY_TIMEOUT_S:.0f} s; end that one, "
-                "then run the same command again."
-            ) from error
-        raise ArtefactError(f"{path} cannot be used as a store: {error}.") from error
-    except sqlite3.DatabaseError as error:
-        raise _corrupt(path, str(error)) from error
-
-
-def _corrupt(path: Path, reason: str) -> ArtefactError:
-    return ArtefactError(
-        f"{path} is no readable measurement store ({reason}); restore a copy, or move it away and "
-        f"measure again with: elat measure --store {path}"
-    )
 
 
 def _packed(rows: list[list[int]]) -> bytes:
@@ -391,29 +315,6 @@ def _packed(rows: list[list[int]]) -> bytes:
 
 def _unpacked(blob: bytes) -> tuple[Sample, ...]:
     return tuple(Sample(*row) for row in np.frombuffer(blob, dtype="<i8").reshape(-1, 4).tolist())
-
-
-def _slowness(launches: list[Launch], clock: Clock) -> dict[str, float]:
-    """Logarithm of the sentinel's time over that at the reference speed, for each worker with one.
-
-    A worker's time is the median over its launches; the reference is the median over the first
-    `REFERENCE_WORKERS` workers. The store only grows, so that the reference never moves again once
-    there are so many.
-
-    Args:
-        launches: All launches of a condition, in the order in which they were taken.
-        clock: The clock that decides.
-    """
-    by_worker: dict[str, list[float]] = defaultdict(list)
-    for launch in launches:
-        value = launch.sentinel_ms(clock)
-        if value is not None:
-            by_worker[launch.worker].append(value)
-    logs = {worker: log(statistics.median(values)) for worker, values in by_worker.items()}
-    if not logs:
-        return {}
-    reference = statistics.median(list(logs.values())[:REFERENCE_WORKERS])
-    return {worker: value - reference for worker, value in logs.items()}
 
 
 def _of_launches(slowness: dict[str, float], launches: list[Launch]) -> tuple[float, ...]:

@@ -132,13 +132,17 @@ def interleave(
     Args:
         slots: The cases; their samples are added to them.
         sentinel: The fixed case that is timed between them, or None for none.
-        protocol: How many passes, and how often the sentinel comes.
+        protocol: How many passes, for how long, and how often the sentinel comes.
         generator: Decides the order.
         errors: What drops a slot out of the remaining passes instead of ending them.
         before_slice: Called with the slot's index before each of its slices.
     """
     indices = np.repeat(np.arange(len(slots)), [slot.repeats for slot in slots])
-    for _ in range(protocol.passes):
+    spent_ms = 0.0
+    for done in range(protocol.max_passes):
+        is_over = done >= protocol.passes and spent_ms >= protocol.group_min_ms
+        if is_over or all(slot.error for slot in slots):
+            return
         order = generator.permutation(indices).tolist()
         before = sentinel.time_slice() if sentinel else None
         for start in range(0, len(order), protocol.sentinel_every):
@@ -148,8 +152,10 @@ def interleave(
                     before_slice(index)
                     if _time(slots[index], errors):
                         timed.append(slots[index])
+            spent_ms += sum(slot.samples[-1].total_ms(Clock.WALL) for slot in timed)
             if sentinel is not None and before is not None:
                 after = sentinel.time_slice()
+                spent_ms += after.total_ms(Clock.WALL)
                 for slot in timed:
                     slot.sentinel.append(before + after)
                 before = after

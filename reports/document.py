@@ -18,7 +18,7 @@ from .networks import MACS, target_of
 from .parts import FigurePart, Part
 from .provenance import records
 from .renderers import to_html
-from .source import Source
+from .source import Source, has_simulated
 from .style import DARK, NARROW, WIDE, recoloured, svg_bytes
 
 _MIME = {
@@ -81,6 +81,8 @@ def lead_of(inputs: ReportInputs) -> str:
     counts = [_counted(len(inputs.runs), "search", "searches")] if inputs.runs else []
     if inputs.models:
         counts.append(_counted(len(inputs.models), "latency model", "latency models"))
+    if not counts:
+        return "No run and no latency model was read."
     space = f" in the space {_listed(sorted(spaces))}" if spaces else ""
     text = f"{_listed(counts)}{space}."
     return text[:1].upper() + text[1:]
@@ -123,8 +125,11 @@ def _section(part: Part, written: Mapping[str, bytes]) -> Section:
         if not part.rows:
             return _missing(part.name, shown.title, shown.about, shown.needs)
         pictures = _pictures(part)
+        caption = shown.describe(part.rows)
+        if has_simulated(part.sources):
+            caption = f"Simulated, not measured. {caption}"
         return Section(
-            part.name, shown.title, shown.about, "", shown.describe(part.rows), pictures,
+            part.name, shown.title, shown.about, "", caption, pictures,
             Markup(), (), part.sources, downloads,
         )  # fmt: skip
     table, grid = part.table, part.grid

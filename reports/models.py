@@ -85,7 +85,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
 
 
 def additive_yardstick(networks: tuple[CalibrationNetwork, ...]) -> AdditiveFit | None:
-    """The best sum of one latency a choice for `networks`; None where choices are not recorded."""
+    """A sum of one latency a choice fitted to `networks`; None where choices are not recorded."""
     shapes = {len(network.choices) for network in networks}
     if len(networks) < 4 or len(shapes) != 1 or shapes == {0}:
         return None

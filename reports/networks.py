@@ -120,7 +120,12 @@ def target_of(run: Run) -> str:
 
 def label_of(target: str) -> str:
     """`for local-ort`, `for MACs`."""
-    return f"for {'MACs' if target == MACS else target}"
+    return f"for {written(target)}"
+
+
+def written(target: str) -> str:
+    """A device id as it is, `macs` as `MACs`."""
+    return "MACs" if target == MACS else target
 
 
 def accuracy_of(trained: Trained | None, architecture: Architecture) -> Accuracy | None:

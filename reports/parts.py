@@ -9,6 +9,7 @@ from .base import ReportFigure, ReportTable
 from .figures import figures
 from .grid import Grid
 from .inputs import ReportInputs
+from .renderers import to_text
 from .source import Source, distinct
 from .tables import tables
 
@@ -36,6 +37,17 @@ class FigurePart:
 
 
 Part = TablePart | FigurePart
+
+
+def table_text(inputs: ReportInputs, name: str) -> str:
+    """The table `name` of the registry as plain text, or what it needs where nothing was given.
+
+    Raises:
+        UnknownNameError: There is no such table.
+    """
+    table = tables[name]()
+    rows = table.collect(inputs)
+    return to_text(table.lay_out(rows)) if rows else table.needs
 
 
 def collect_parts(inputs: ReportInputs) -> tuple[Part, ...]:

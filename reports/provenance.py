@@ -6,8 +6,10 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ..latency.models.folder import KIND
 from ..search.result import Run
 from .inputs import Manifest, ReportInputs
 from .networks import MACS
@@ -46,11 +48,23 @@ def search_command(run: Run) -> str:
     words = ["elat", "search", "--space", str(result.space.get("name", "SPACE"))]
     for limit in result.limits:
         if limit.name == MACS:
-            words += ["--bound-macs", f"{limit.limit:g}"]
+            words += ["--bound-macs", f"{limit.limit:.0f}"]
         else:
-            words += ["--device", limit.name, "--bound-ms", f"{limit.limit:g}"]
+            words += ["--device", limit.name, "--bound-ms", repr(limit.limit)]
     words += ["--strategy", result.strategy, "--seed", str(result.seed), "--out", str(run.folder)]
     return shlex.join(words)
+
+
+def fit_command(manifest: Manifest) -> str:
+    """The `elat fit` command that asks for the model of `manifest`; empty for anything else."""
+    config = manifest.data.get("config")
+    if manifest.kind != KIND or not isinstance(config, Mapping):
+        return ""
+    words = ["elat", "fit"]
+    for name in ("device", "space", "model"):
+        if config.get(name):
+            words += [f"--{name}", str(config[name])]
+    return shlex.join([*words, "--out", str(manifest.folder)])
 
 
 def _of_manifest(manifest: Manifest, run: Run | None) -> Record:
@@ -62,7 +76,7 @@ def _of_manifest(manifest: Manifest, run: Run | None) -> Record:
     elif run is not None:
         head, command = "Asked for, as its record tells", search_command(run)
     else:
-        head, command = "", ""
+        head, command = "Asked for, as its record tells", fit_command(manifest)
     facts = tuple(
         fact
         for name, value in sorted(manifest.data.items())
@@ -71,14 +85,19 @@ def _of_manifest(manifest: Manifest, run: Run | None) -> Record:
     )
     config = manifest.data.get("config")
     shown = json.dumps(config, indent=2, sort_keys=True) if config else ""
-    return Record(manifest.kind, manifest.folder.name, head, command, facts, shown)
+    return Record(manifest.kind, _place(manifest.folder), head, command, facts, shown)
 
 
 def _of_run(run: Run) -> Record:
     facts = (("seed", str(run.result.seed)), ("steps", str(run.result.steps)))
     return Record(
-        "run", run.folder.name, "Asked for, as its record tells", search_command(run), facts, ""
+        "run", _place(run.folder), "Asked for, as its record tells", search_command(run), facts, ""
     )
+
+
+def _place(folder: Path) -> str:
+    """The last parts of the path: enough to tell folders apart, without the whole machine."""
+    return "/".join(folder.parts[-3:])
 
 
 def _facts(name: str, value: Any) -> list[tuple[str, str]]:

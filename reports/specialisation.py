@@ -45,7 +45,8 @@ class Comparison:
         )
         return (
             f"On {self.device} the network {self.own.label} takes {abs(self.saving):.1%} {word} "
-            f"time than the network {self.rival.label} ({own:.4g} ms against {rival:.4g} ms); {verdict}."
+            f"time than the network {self.rival.label} "
+            f"({own:.4g} ms against {rival:.4g} ms); {verdict}."
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
@@ -83,6 +84,8 @@ class Style:
             "figure.facecolor": theme.surface,
             "savefig.facecolor": theme.surface,
             "text.color": theme.ink,
+            # Names come from files: a dollar in one is no formula.
+            "text.parse_math": False,
             "xtick.color": theme.muted,
             "ytick.color": theme.muted,
             "xtick.labelcolor": theme.ink,
@@ -152,7 +155,7 @@ def headline(figure: Figure, text: str) -> None:
     """
     if figure.legends:
         legend = figure.legends[0]
-        legend.set_title(text, prop={"size": 12, "weight": "bold"})
+        legend.set_title(text, prop=FontProperties(size=12, weight="bold"))
         legend.set_alignment("left")
     else:
         figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold")

@@ -147,8 +147,12 @@ class _Training:
         self.total = settings.epochs * self._steps_per_epoch
         decayed = [p for p in network.parameters() if p.dim() > 1]
         plain = [p for p in network.parameters() if p.dim() <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": decayed},
+            {"params": plain, "weight_decay": 0.0},
+        ]
         self._optimiser = torch.optim.SGD(
-            [{"params": decayed}, {"params": plain, "weight_decay": 0.0}],
+            groups,
             lr=settings.rate,
             momentum=settings.momentum,
             nesterov=True,

@@ -13,7 +13,7 @@ from ...latency.operators.mbconv import MBConv
 from ...search.spaces import space_from_description
 from ..inputs import ReportInputs
 from ..networks import networks
-from ..source import Source
+from ..source import Source, distinct
 from ..style import Style
 from . import ReportFigure, figures
 
@@ -44,6 +44,7 @@ class Drawing:
     label: str
     detail: str
     blocks: tuple[Block, ...]
+    sources: tuple[Source, ...]
 
     @property
     def depth(self) -> int:
@@ -77,11 +78,13 @@ class Architectures(ReportFigure[Drawing]):
             )
             own = row.on(row.target)
             latency = f"{own.latency_ms:.3g} ms on {row.target}, " if own is not None else ""
-            found.append(Drawing(row.label, f"{latency}{row.macs / 1e6:.3g} M MACs", blocks))
+            detail = f"{latency}{row.macs / 1e6:.3g} M MACs"
+            printed = tuple(source for source in row.sources if source.device == row.target)
+            found.append(Drawing(row.label, detail, blocks, printed))
         return tuple(found)
 
     def sources(self, rows: tuple[Drawing, ...]) -> tuple[Source, ...]:
-        return ()
+        return distinct(source for row in rows for source in row.sources)
 
     def describe(self, rows: tuple[Drawing, ...]) -> str:
         """Depth and mean kernel of each network in words."""
@@ -93,7 +96,7 @@ class Architectures(ReportFigure[Drawing]):
         return f"The searched architectures. {'; '.join(parts)}."
 
     def draw(self, rows: tuple[Drawing, ...], style: Style) -> Figure:
-        height = 1.0 if style.is_narrow else 1.25
+        height = 1.15 if style.is_narrow else 1.25
         figure = Figure(figsize=(style.width_in, 0.45 + height * len(rows)), layout="constrained")
         kernels = sorted({b.kernel for row in rows for b in row.blocks if b.kernel is not None})
         widest = max((b.expand or 1 for row in rows for b in row.blocks), default=1)
@@ -173,10 +176,11 @@ def _draw_block(
     )  # fmt: skip
     if block.is_skipped:
         return
-    text = (
-        block.text if block.kernel is None else f"{block.kernel}×{block.kernel}\ne{block.expand}"
-    )
+    text = block.text
+    if block.kernel is not None:
+        kernel = f"{block.kernel}" if style.is_narrow else f"{block.kernel}×{block.kernel}"
+        text = f"{kernel}\ne{block.expand}"
     axes.text(
         centre, 0.5, text, ha="center", va="center", color=theme.surface, linespacing=1.15,
-        fontsize=4.6 if style.is_narrow else 6.8, fontweight="bold",
+        fontsize=5.8 if style.is_narrow else 6.8, fontweight="bold",
     )  # fmt: skip

@@ -160,6 +160,8 @@ def _draw_pair(axes: Axes, row: Pair, labels: list[str], style: Style) -> None:
         ylabel=f"latency on {row.second.device} (ms)",
     )
     if row.spearman is not None and row.kendall is not None:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.25 * (high - low))  # room above the points for the text
         comment(
             axes, style,
             f"Spearman ρ = {row.spearman:.2f}\nKendall τ = {row.kendall:.2f}\n"

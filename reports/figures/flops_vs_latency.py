@@ -131,7 +131,8 @@ def _draw_panel(axes: Axes, row: Panel, labels: list[str], style: Style) -> None
         )  # fmt: skip
     axes.set(title=row.source.device, xlabel="MACs (M)", ylabel="measured latency (ms)")
     axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    # Room above the points for the correlations.
+    axes.set_ylim(0, 1.35 * max(p.high_ms for p in (*row.sampled, *row.searched)))
     if row.spearman is not None and row.kendall is not None:
         comment(
             axes, style,

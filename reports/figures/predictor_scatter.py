@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ...latency.models.evaluate import CROSS_VALIDATION, HeldOutRow
 from ..inputs import ReportInputs
@@ -94,6 +95,10 @@ def _draw_panel(axes: Axes, row: Panel, kinds: list[str], style: Style) -> None:
         title=f"{row.model}, {row.source.device}", xlabel="measured (ms)", ylabel="predicted (ms)",
         xscale="log", yscale="log", xlim=ends, ylim=ends,
     )  # fmt: skip
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
     found = row.errors
     rank = "" if found.spearman is None else f"\nSpearman ρ = {found.spearman:.3f}"
     comment(

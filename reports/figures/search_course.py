@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ...search.result import Run
 from ..inputs import ReportInputs
-from ..networks import MACS, LabelledRun, labelled, target_of
+from ..networks import MACS, LabelledRun, labelled, target_of, written
 from ..source import Source
 from ..style import DASHES, Style, legend_below, panels
 from . import ReportFigure, figures
@@ -70,7 +70,7 @@ class SearchCourse(ReportFigure[Course]):
     def describe(self, rows: tuple[Course, ...]) -> str:
         """Where each expected cost ended."""
         parts = [
-            f"{row.label}: {series[-1][1]:.1%} of the bound on {name}"
+            f"{row.label}: {series[-1][1]:.1%} of the bound on {written(name)}"
             for row in rows
             for name, series in zip(row.limits, row.expected, strict=True)
             if series

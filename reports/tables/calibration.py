@@ -20,7 +20,7 @@ class CalibrationRow:
     Attributes:
         raw: Of the sum of predicted operators; None where the networks were not recorded.
         calibrated: Of the calibrated prediction, on the networks it was fitted to.
-        additive: The best that any sum of one latency a choice can do on the same networks.
+        additive: Of a sum of one latency a choice that is fitted to the same networks alone.
     """
 
     source: Source
@@ -38,9 +38,9 @@ class CalibrationTable(ReportTable[CalibrationRow]):
     title = "Whole networks: before and after calibration"
     about = (
         "Networks drawn at random from the space and measured whole. Left out: every network "
-        "predicted by a calibration fitted without it. Best sum: what the best sum of one latency "
-        "a choice, fitted to the same networks, reaches when each is left out; no table does "
-        "better by much."
+        "predicted by a calibration fitted without it. Fitted sum: one latency a choice, fitted "
+        "by ridge regression to these networks alone, each left out in turn; what the networks "
+        "tell without any measured operator."
     )
     needs = "No calibrated model was given; calibrate one with: elat calibrate --latency MODEL."
     place = 72
@@ -66,7 +66,7 @@ class CalibrationTable(ReportTable[CalibrationRow]):
                 Column("Mean error", ("calibrated_mape",), "%", after),
                 Column("Left out", ("left_out_mape",), "%", after),
                 Column("Within 5%", ("calibrated_within_5",), "%", after),
-                Column("Best sum", ("additive_left_out_mape",), "%"),
+                Column("Fitted sum", ("additive_left_out_mape",), "%"),
                 Column("Form", ("form",), is_number=False),
             ),
             tuple(_cells(row) for row in rows),
@@ -108,7 +108,11 @@ def _formula(row: CalibrationRow) -> str:
     c = row.calibration
     terms = [f"{c.slope:.4g} × sum"]
     if c.intercept_ms:
-        terms.append(f"{c.intercept_ms:+.4g} ms")
+        terms.append(_signed(c.intercept_ms, "ms"))
     if c.per_operator_ms:
-        terms.append(f"{c.per_operator_ms:+.4g} ms × operators")
+        terms.append(_signed(c.per_operator_ms, "ms × operators"))
     return f"{row.model} on {row.source.device}: latency = {' '.join(terms)}."
+
+
+def _signed(value: float, unit: str) -> str:
+    return f"{'+' if value >= 0 else '−'} {abs(value):.4g} {unit}"

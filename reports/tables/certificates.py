@@ -18,8 +18,8 @@ class Certificates(ReportTable[Network]):
 
     title = "Certificates: the bound on the device"
     about = (
-        "A bound is kept when the upper limit of the measured interval is within it. Networks are "
-        "measured in the order of their score until one keeps the bound."
+        "A bound is kept when the upper limit of the measured interval is within it. The "
+        "network that the search chose is measured, and repaired until one keeps the bound."
     )
     needs = "No network bounded in latency was verified; do it with: elat verify RUN --device D."
     place = 20

@@ -49,7 +49,11 @@ TROUBLE = [
         {"sys/fs/cgroup/cpu.max": "50000 100000"},
         {"sys/fs/cgroup/cpu.max": "200000 100000"},
     ),
-    ("memory", {"proc/meminfo": "MemAvailable: 1000 kB"}, {"proc/meminfo": "MemAvailable: 9000000 kB"}),
+    (
+        "memory",
+        {"proc/meminfo": "MemAvailable: 1000 kB"},
+        {"proc/meminfo": "MemAvailable: 9000000 kB"},
+    ),
 ]  # fmt: skip
 
 

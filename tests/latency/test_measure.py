@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -29,7 +28,14 @@ DEVICE = Device("pretend", DeviceKind.SIMULATED, "", {"name": "simulated"})
 CONDITION = Condition.of(DEVICE)
 OPERATORS = tuple(Conv(3, 4 + 4 * i, resolution=8, kernel=3) for i in range(4))
 QUICK = replace(
-    SCREEN, name="quick", target=10.0, min_launches=2, max_launches=3, looks=(2, 3), passes=2
+    SCREEN,
+    name="quick",
+    target=10.0,
+    min_launches=2,
+    max_launches=3,
+    looks=(2, 3),
+    passes=2,
+    group_min_ms=0.0,
 )
 
 # A worker that speaks the protocol without any runtime. `trouble` maps a case to what happens when
@@ -324,7 +330,7 @@ with open_store(Path(sys.argv[1])) as store:
 @pytest.mark.parametrize("after", [1, 5])
 def test_a_killed_campaign_loses_nothing_finished_and_goes_on(tmp_path, folder, cache, after):
     path = tmp_path / "killed.db"
-    script = CAMPAIGN.format(tests=os.path.dirname(__file__))
+    script = CAMPAIGN.format(tests=str(Path(__file__).parent))
     with subprocess.Popen(
         [sys.executable, "-P", "-c", script, str(path), str(folder)],
         stdout=subprocess.PIPE,

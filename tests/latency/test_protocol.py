@@ -61,6 +61,7 @@ def test_the_next_look(launches, look):
         {"looks": (5, 3)},
         {"target": 0.0},
         {"passes": 0},
+        {"max_passes": 1},
     ],
 )
 def test_nonsense_is_refused(change):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from math import log
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elat.core.errors import ArtefactError, ConfigError
+from elat.latency.common_mode import REFERENCE_WORKERS
 from elat.latency.condition import Condition, Method, Precision
 from elat.latency.launch import Launch
 from elat.latency.measurement import Failure
@@ -25,7 +27,7 @@ from elat.latency.operators.conv import Conv
 from elat.latency.operators.global_pool import GlobalPool
 from elat.latency.protocol import SCREEN, STANDARD
 from elat.latency.sample import Sample
-from elat.latency.store import REFERENCE_WORKERS, open_store
+from elat.latency.store import open_store
 from elat.latency.store_schema import MIGRATIONS
 
 CONV = Conv(3, 8, resolution=8, kernel=3)
@@ -208,7 +210,7 @@ with open_store(Path(sys.argv[1])) as store:
 
 @pytest.mark.parametrize("after", [1, 7, 30])
 def test_a_kill_loses_nothing_that_was_recorded(path, after):
-    script = WRITER.format(tests=os.path.dirname(__file__))
+    script = WRITER.format(tests=str(Path(__file__).parent))
     with subprocess.Popen(
         [sys.executable, "-P", "-c", script, str(path)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -236,7 +238,7 @@ def test_at_rest_the_store_is_one_file(path):
 
 def test_a_missing_store_names_the_command_that_makes_it(path):
     with (
-        pytest.raises(ArtefactError, match="elat measure --store"),
+        pytest.raises(ArtefactError, match="elat measure --device"),
         open_store(path, create=False),
     ):
         pass
@@ -298,7 +300,7 @@ def test_a_store_of_a_newer_elat_is_refused(path):
 def test_an_older_store_is_brought_up_to_date(path, monkeypatch):
     filled(path, 2)
     step = ("CREATE TABLE sentinels (x)",)
-    monkeypatch.setattr("elat.latency.store.MIGRATIONS", (*MIGRATIONS, step))
+    monkeypatch.setattr("elat.latency.store_file.MIGRATIONS", (*MIGRATIONS, step))
     with open_store(path) as store:
         assert store.launch_counts(CONDITION) == {CONV: 2}
         assert store._all("SELECT * FROM sentinels") == []
@@ -319,7 +321,7 @@ def test_rows_that_were_tampered_with_are_refused(path):
 
 
 def test_a_lock_that_is_not_given_up_is_explained(path, store, monkeypatch):
-    monkeypatch.setattr("elat.latency.store._BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("elat.latency.store_file._BUSY_TIMEOUT_S", 0.05)
     with open_store(path) as second:
         store._db.execute("BEGIN IMMEDIATE")
         with pytest.raises(ArtefactError, match="locked by another process"):

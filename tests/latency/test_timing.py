@@ -98,8 +98,10 @@ def test_slices_are_just_long_enough(run_ms):
     assert slot.settle == (1 if slot.loops == 1 else 2)
 
 
-def run_passes(slots, sentinel, passes=3, seed=0, seen=None, every=1):
-    protocol = replace(QUICK, passes=passes, sentinel_every=every)
+def run_passes(slots, sentinel, passes=3, seed=0, seen=None, every=1, at_least_ms=0.0, most=1000):
+    protocol = replace(
+        QUICK, passes=passes, max_passes=most, group_min_ms=at_least_ms, sentinel_every=every
+    )
     generator = np.random.default_rng(seed)
     record = (lambda index: None) if seen is None else seen.append
     interleave(slots, sentinel, protocol, generator, (RuntimeError,), record)
@@ -112,6 +114,24 @@ def test_each_pass_times_every_slot_as_often_as_asked():
     assert [len(slot.samples) for slot in slots] == [4, 12]
     assert all(sorted(seen[i : i + 4]) == [0, 1, 1, 1] for i in range(0, 16, 4))
     assert all(not slot.sentinel for slot in slots)
+
+
+def test_a_small_group_gets_more_passes_until_it_has_lasted_long_enough():
+    # A pass takes 2 x 2 ms, and 1 ms of the sentinel that counts.
+    for at_least_ms, passes in ((0.0, 3), (100.0, 20), (1e6, 50)):
+        slots = [Slot(steady(1.0), 2, 1) for _ in range(2)]
+        run_passes(slots, Slot(steady(0.5), 2, 1), every=2, at_least_ms=at_least_ms, most=50)
+        assert {len(slot.samples) for slot in slots} == {passes}
+
+
+def test_a_group_in_which_every_slot_failed_ends_at_once():
+    def fails(call):
+        raise RuntimeError
+
+    slot, sentinel = Slot(Scripted(fails), 1, 1), steady(0.5)
+    run_passes([slot], Slot(sentinel, 2, 1), at_least_ms=1e6, most=10)
+    assert sentinel.calls == 6
+    run_passes([], Slot(steady(0.5), 2, 1), at_least_ms=1e6, most=10)
 
 
 def test_passes_are_shuffled_by_the_generator_alone():
@@ -130,7 +150,9 @@ def test_untimed_runs_come_before_each_slice_and_sentinel_slices_around_it():
     sentinel = Slot(steady(0.1, log=log, name="sentinel"), 9, 3)
     run_passes(slots, sentinel, passes=1)
     assert log == [
-        ("sentinel", 3), ("sentinel", 9), ("case", 2), ("case", 5), ("sentinel", 3), ("sentinel", 9)
+        ("sentinel", 3), ("sentinel", 9),
+        ("case", 2), ("case", 5),
+        ("sentinel", 3), ("sentinel", 9),
     ]  # fmt: skip
     assert slots[0].samples[0].loops == 5
     assert slots[0].sentinel[0].loops == 18

@@ -25,7 +25,7 @@ CONDITION = Condition(
     "desk", "simulated", "simulated 1", Precision.FP32, 1, 1, Method.BLOCK,
     tuple(sorted(runtimes["simulated"]().options({}).items())),
 )  # fmt: skip
-PROTOCOL = replace(SCREEN, passes=3)
+PROTOCOL = replace(SCREEN, passes=3, group_min_ms=0.0)
 
 
 @pytest.fixture(scope="module")

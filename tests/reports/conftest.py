@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from elat.core.artefact import MANIFEST, manifest, write_json
 from elat.latency.calibration import Calibration
 from elat.latency.condition import Condition, Method, Precision
@@ -68,7 +69,7 @@ def space() -> SearchSpace:
     return space_from_description(SPACE)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def measured() -> Callable[..., MeasuredLatency]:
     def make(
         device: str, latency_ms: float, half_ms: float = 0.002, origin: str = "measured"
@@ -81,7 +82,7 @@ def measured() -> Callable[..., MeasuredLatency]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_run(space: SearchSpace, measured: Callable[..., MeasuredLatency]) -> Callable[..., Path]:
     """Writes a run folder; the choices decide everything else."""
 
@@ -169,7 +170,7 @@ def history(target: str, limit: Limit, steps: int) -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_model(space: SearchSpace) -> Callable[..., Path]:
     """Writes a model folder with held-out errors and, if asked for, a calibration."""
 
@@ -239,7 +240,7 @@ FOR_TFLITE = (1, 1, 0, 1, 1, 1, 6, 0, 1, 1, 0, 6)
 FOR_MACS = (2, 0, 4, 0, 2, 2, 0, 1, 2, 0, 4, 1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_everything(
     write_run: Callable[..., Path], write_model: Callable[..., Path]
 ) -> Callable[..., Path]:
@@ -259,6 +260,8 @@ def write_everything(
     return write
 
 
-@pytest.fixture
-def everything(tmp_path: Path, write_everything: Callable[..., Path]) -> ReportInputs:
-    return read_inputs([write_everything(tmp_path / "flow")])
+@pytest.fixture(scope="session")
+def everything(
+    tmp_path_factory: pytest.TempPathFactory, write_everything: Callable[..., Path]
+) -> ReportInputs:
+    return read_inputs([write_everything(tmp_path_factory.mktemp("reports") / "flow")])

@@ -80,7 +80,9 @@ def problems(draw):
     counts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
     size = sum(counts)
     values = st.lists(nice, min_size=size, max_size=size)
-    costs = [instance(counts, draw(values), draw(nice), f"d{i}") for i in range(draw(st.integers(1, 2)))]
+    costs = [
+        instance(counts, draw(values), draw(nice), f"d{i}") for i in range(draw(st.integers(1, 2)))
+    ]
     bounds = []
     for cost in costs:
         low, high = cost.of(cost.fastest()), cost.of(cost.slowest())
@@ -88,7 +90,9 @@ def problems(draw):
         bounds.append(Bound(cost.name, max(limit, 1e-6)))
     scores = np.zeros((len(counts), max(counts)))
     for row, count in zip(scores, counts, strict=True):
-        row[:count] = draw(st.lists(st.floats(-5, 5) | st.just(0.0), min_size=count, max_size=count))
+        row[:count] = draw(
+            st.lists(st.floats(-5, 5) | st.just(0.0), min_size=count, max_size=count)
+        )
     return scores, costs, bounds
 
 
@@ -107,7 +111,9 @@ def test_projection_is_the_best_of_the_enumeration(problem, count):
     # HiGHS stops within 1e-9 of the span of the scores.
     assert [p.score for p in found] == pytest.approx(truth[: len(found)], abs=2e-8)
     for projected in found:
-        assert all(k.of(projected.architecture) <= b.limit for k, b in zip(costs, bounds, strict=True))
+        assert all(
+            k.of(projected.architecture) <= b.limit for k, b in zip(costs, bounds, strict=True)
+        )
 
 
 def test_the_bound_holds_to_the_last_bit_in_random_spaces():

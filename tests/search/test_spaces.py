@@ -30,10 +30,11 @@ def test_the_published_mobile_network_is_found_when_the_first_stage_is_as_wide_a
     widths = [(32, 4, 2), (40, 4, 2), (80, 4, 2), (96, 4, 1), (192, 4, 2), (320, 1, 1)]
     text = ", ".join(f"{{width: {w}, blocks: {n}, stride: {s}}}" for w, n, s in widths)
     space = find_space("proxyless-mobile", [f"stages=[{text}]"])
-    chosen = (
+    published = (
         "e3k5 e3k3 skip skip e3k7 e3k3 e3k5 e3k5 e6k7 e3k5 e3k5 e3k5 "
         "e6k5 e3k5 e3k5 e3k5 e6k7 e6k7 e3k7 e3k7 e6k7"
-    ).split()
+    )
+    chosen = published.split()
     choices = tuple(
         [space.label(candidate) for candidate in block.candidates].index(label)
         for block, label in zip(space.blocks, chosen, strict=True)

@@ -1,0 +1,117 @@
+"""The verified network trained from scratch, beside one of equal MACs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..core.config import parse
+from ..core.errors import ArtefactError
+from ..core.seeding import spawn, torch_generator
+from ..datasets.images import ImageData
+from ..search.architecture import Architecture
+from ..search.comparison import macs_matched
+from ..search.evaluate import accuracy
+from ..search.result import Trained, TrainingRecord, read_run, write_record
+from ..search.spaces import SearchSpace, space_from_description
+from ..search.training import TrainingSettings, TrainingStep, train_network
+from .images import open_data, split_data
+from .searching import THREADS, read_settings
+
+_TEST_BATCH = 256
+_WEIGHTS = "weights"
+
+
+@dataclass(frozen=True)
+class TrainOrder:
+    """What `elat train` was asked for; `seeds` trainings of each network."""
+
+    folder: Path
+    data: str
+    seeds: int
+    seed: int
+    config: Path | None
+    overrides: tuple[str, ...]
+
+
+def train_run(order: TrainOrder) -> Iterator[TrainingStep | TrainingRecord]:
+    """Train, and test each network once; yields steps and, last, the record.
+
+    Every training keeps a checkpoint and its weights in `weights/` of the run folder, so that the
+    same order goes on after an interruption and trains nothing twice.
+
+    Raises:
+        ArtefactError: The run was not verified yet.
+    """
+    run = read_run(order.folder)
+    if run.certificate is None:
+        raise ArtefactError(
+            f"{order.folder} is not verified, so its network is not settled yet; do that first "
+            f"with: elat verify {order.folder}"
+        )
+    settings = parse(
+        TrainingSettings, read_settings(order.config, order.overrides), "settings of the training"
+    )
+    space = space_from_description(run.result.space)
+    chosen = run.certificate.architecture
+    generator = torch_generator(order.seed, "macs-matched")
+    matched = macs_matched(space, run.certificate.macs, generator, exclude=(chosen,))
+    data = open_data(order.data, space)
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        trainings = _Trainings(order, space, data, settings)
+        network = yield from trainings.run(chosen, "network")
+        other = yield from trainings.run(matched, "macs-matched")
+    finally:
+        torch.set_num_threads(before)
+    record = TrainingRecord(order.data, network, other)
+    write_record(order.folder, record)
+    yield record
+
+
+class _Trainings:
+    """Trainings of several networks on the same data, alike but for the architecture."""
+
+    def __init__(
+        self, order: TrainOrder, space: SearchSpace, data: ImageData, settings: TrainingSettings
+    ) -> None:
+        self._order, self._space, self._data, self._settings = order, space, data, settings
+
+    def run(
+        self, architecture: Architecture, name: str
+    ) -> Generator[TrainingStep, None, Trained]:
+        """Train `architecture` once for each seed; returns its record."""
+        operator = self._space.network(architecture)
+        seeds = tuple(range(self._order.seed, self._order.seed + self._order.seeds))
+        validation, test = [], []
+        for seed in seeds:
+            with torch.random.fork_rng(devices=[]):
+                module = operator.build()
+            steps = train_network(
+                module,
+                split_data(self._data, seed),
+                self._settings,
+                spawn(seed, "train"),
+                folder=self._order.folder / _WEIGHTS,
+                name=f"{name}-{seed}",
+            )
+            for step in steps:
+                yield step
+                if step.validation_accuracy is not None:
+                    validation.append(step.validation_accuracy)
+            module.eval()
+            batches = self._data.test_set().batches(batch_size=_TEST_BATCH, seed=0)
+            test.append(accuracy(module, batches))
+        return Trained(
+            architecture,
+            operator.macs,
+            operator.params,
+            self._settings.epochs,
+            seeds,
+            tuple(validation),
+            tuple(test),
+        )

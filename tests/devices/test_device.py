@@ -1,0 +1,78 @@
+"""Device cards: the bundled ones, one's own, and everything that can be wrong with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from elat.core.errors import ArtefactError, ConfigError, UnknownNameError
+from elat.devices.device import DeviceKind, card_paths, find_device, read_card
+
+CARD = """schema: 1
+id: board
+kind: local_cpu
+runtime: {name: onnxruntime}
+cpu: {affinity: [1, 2]}
+gates: {temperature_max_c: 60}
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELAT_HOME", str(tmp_path))
+    return tmp_path
+
+
+def write(folder, text, name="board.yaml"):
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_every_bundled_card_is_read_and_named_as_its_file(home):
+    bundled = {"local-ort", "local-tflite", "local-ort-int8", "local-tflite-int8"}
+    assert bundled <= card_paths().keys()
+    for name in card_paths():
+        assert find_device(name).id == name
+
+
+def test_a_card_is_read_from_its_file(tmp_path):
+    device = find_device(str(write(tmp_path, CARD)))
+    assert (device.id, device.kind, device.affinity) == ("board", DeviceKind.LOCAL_CPU, (1, 2))
+    assert device.gates.temperature_max_c == 60
+    assert device.gates.load_per_core_max is None
+    assert hash(device) == hash(read_card(tmp_path / "board.yaml"))
+
+
+def test_a_card_in_the_home_folder_is_known_by_name(home):
+    write(home / "devices", CARD)
+    assert find_device("board").id == "board"
+
+
+def test_an_unknown_device_names_the_nearest(home):
+    with pytest.raises(UnknownNameError, match="'local-ort'"):
+        find_device("local-orr")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CARD + "colour: red\n",
+        CARD.replace("local_cpu", "toaster"),
+        CARD.replace("id: board\n", ""),
+        CARD.replace("id: board", "id: My Board"),
+        CARD.replace("60", "hot"),
+        "",
+    ],
+)
+def test_a_wrong_card_is_refused_by_name(tmp_path, text):
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"board\.yaml"):
+        read_card(path)
+
+
+def test_a_truncated_card_is_refused(tmp_path):
+    with pytest.raises(ArtefactError, match="cut short"):
+        read_card(write(tmp_path, CARD[: CARD.index("}")]))
+    with pytest.raises(ArtefactError, match="does not exist"):
+        read_card(tmp_path / "nowhere.yaml")
