@@ -24,7 +24,11 @@ def say(text: str) -> None:
 
 
 def print_table(
-    title: str, heads: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()
+    title: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Sequence[int] = (),
 ) -> None:
     """A table for people on standard output; columns numbered in `right` are right-aligned."""
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""`elat devices | doctor | runtimes | spaces | models | strategies`: what there is, and why not."""
+"""`elat devices | doctor | runtimes | spaces | models | strategies`: what there is, or why not."""
 
 from __future__ import annotations
 

@@ -187,11 +187,9 @@ def worker(
     stdio: Annotated[bool, typer.Option("--stdio", help="Speak JSON lines over stdio.")] = False,
 ) -> None:
     """Time cases sent as JSON lines; started by `elat measure`, here or on another machine."""
-    import sys
-
     from ..core.errors import ConfigError
-    from ..latency.worker import serve
+    from ..latency.worker import main
 
     if not stdio:
         raise ConfigError("The worker speaks over standard input and output: elat worker --stdio.")
-    serve(sys.stdin, sys.stdout)
+    main()

@@ -14,7 +14,7 @@ from .console import print_json, print_table, progress, say
 if TYPE_CHECKING:
     from ..flows.verify import Verified
     from ..search.result import Certificate, SearchResult, TrainingRecord
-    from ..search.run import SearchStep
+    from ..search.strategies import SearchStep
     from ..search.training import TrainingStep
 
 Folder = Annotated[Path, typer.Argument(help="The run folder that `elat search` wrote.")]

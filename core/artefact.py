@@ -19,8 +19,16 @@ from .errors import ArtefactError, ConfigError
 SCHEMA = 1
 MANIFEST = "manifest.json"
 _PACKAGES = (
-    "elat", "torch", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "scikit-learn", "xgboost-cpu", "xgboost",
-)  # fmt: skip
+    "elat",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "ai-edge-litert",
+    "numpy",
+    "scikit-learn",
+    "xgboost-cpu",
+    "xgboost",
+)
 
 
 def canonical_json(data: Any) -> str:
@@ -37,7 +45,7 @@ def sha256_of(data: bytes | str) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` that replaces it when the block ends without error.
 
-    The file is synced before it takes the name, so that a crash leaves the old file or the new one.
+    The file is synced before it takes the name: a crash leaves the old file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

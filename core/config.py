@@ -29,7 +29,7 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load(path.read_text(), Loader=loader)  # noqa: S506 (a safe loader)
+        return yaml.load(path.read_text(), Loader=loader)
     except FileNotFoundError:
         raise ArtefactError(f"{path} does not exist.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -61,9 +61,7 @@ def with_overrides(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[
     Raises:
         ConfigError: An assignment has no `=`, or its path runs through a value.
     """
-    result: dict[str, Any] = {
-        k: dict(v) if isinstance(v, Mapping) else v for k, v in data.items()
-    }
+    result: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in data.items()}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path:

@@ -61,7 +61,7 @@ class Device:
     description: str
     runtime: Mapping[str, Any] = field(hash=False)
     affinity: tuple[int, ...] | None = None
-    gates: Gates = Gates()
+    gates: Gates = field(default_factory=Gates)
 
 
 def read_card(path: Path) -> Device:

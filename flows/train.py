@@ -81,9 +81,7 @@ class _Trainings:
     ) -> None:
         self._order, self._space, self._data, self._settings = order, space, data, settings
 
-    def run(
-        self, architecture: Architecture, name: str
-    ) -> Generator[TrainingStep, None, Trained]:
+    def run(self, architecture: Architecture, name: str) -> Generator[TrainingStep, None, Trained]:
         """Train `architecture` once for each seed; returns its record."""
         operator = self._space.network(architecture)
         seeds = tuple(range(self._order.seed, self._order.seed + self._order.seeds))

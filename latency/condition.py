@@ -48,7 +48,7 @@ class RuntimeSection(Settings):
     batch: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)
     method: Method = Method.BLOCK
-    options: dict[str, str | int | float | bool] = {}
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
 def runtime_section(device: Device) -> RuntimeSection:

@@ -1,4 +1,4 @@
-"""Operators timed as they run inside a network: between two cheap neighbours, minus the neighbours.
+"""Operators timed as they run in a network: between two cheap neighbours, minus the neighbours.
 
 An operator timed alone pays what it does not pay inside a network: the call itself and, in ONNX
 Runtime, a change of layout at both ends. Its *host* is a network of a 1x1 convolution from a
@@ -101,8 +101,9 @@ def in_situ_table(
     by less than nothing (noise larger than the operator): it needs a more careful protocol.
 
     Args:
-        condition: The condition with method `in_situ`; the hosts were measured under
-            `measured_under(condition)`.
+        operators: What the table is about.
+        condition: The condition with method `in_situ`.
+        measured: Measurements of hosts, by host, under `measured_under(condition)`.
     """
     entries: dict[Operator, Entry] = {}
     origins: set[str] = set()

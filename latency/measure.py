@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
@@ -74,7 +74,7 @@ def measure(
     emphasis: Mapping[Operator, int] | None = None,
     affinity: Sequence[int] | None = None,
     worker_command: Sequence[str] | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Measure `operators` under `condition` until each satisfies `protocol`; yields every step.
 
     Each round is one fresh worker process that times all unfinished cases, in groups and in an

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,12 +14,11 @@ from ..core.artefact import read_json, write_json
 from ..core.errors import ArtefactError
 from ..core.seeding import torch_generator
 from .architecture import Architecture
-from .bound import Bound
 from .data import SearchData
 from .evaluate import accuracy_and_loss, calibrate_batch_norm
 from .expected_latency import ExpectedLatency
 from .gates import one_hot, sample_choices
-from .projection import Projected, project
+from .projection import Projected
 from .result import Candidate
 from .spaces import SearchSpace
 from .supernet import Supernet
@@ -98,20 +96,6 @@ def read_scores(folder: Path) -> NDArray[np.float64]:
         ) from error
 
 
-def candidates_within(
-    scores: NDArray[np.float64],
-    costs: Sequence[ExpectedLatency],
-    bounds: Sequence[Bound],
-    count: int,
-) -> tuple[Candidate, ...]:
-    """The `count` best architectures by score within every bound, not evaluated.
-
-    Raises:
-        InfeasibleError: No architecture is within the bounds.
-    """
-    return tuple(candidate_of(found, costs) for found in project(scores, costs, bounds, count))
-
-
 def candidate_of(found: Projected, costs: Sequence[ExpectedLatency]) -> Candidate:
     """The record of a projected architecture, not evaluated."""
     network = costs[0].space.network(found.architecture)
@@ -142,11 +126,3 @@ def evaluate(
         network, (data.train_batch(step, size) for step in range(calibration_batches))
     )
     return accuracy_and_loss(network, data.validation_set(_EVALUATION_BATCH))
-
-
-def distinct(groups: Sequence[Sequence[Projected]]) -> tuple[Projected, ...]:
-    """Every architecture of `groups` once, in order, as first found."""
-    unique: dict[Architecture, Projected] = {}
-    for found in itertools.chain.from_iterable(groups):
-        unique.setdefault(found.architecture, found)
-    return tuple(unique.values())

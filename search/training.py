@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def train_network(
     *,
     folder: Path,
     name: str,
-) -> Iterator[TrainingStep]:
+) -> Generator[TrainingStep, None, None]:
     """Trains `network` in place from fresh weights, and yields after every step.
 
     Keeps a checkpoint `NAME.checkpoint.safetensors` in `folder` and goes on from it; at the end

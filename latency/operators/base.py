@@ -57,7 +57,7 @@ class Operator(ABC):
 
     @abstractmethod
     def build(self) -> nn.Module:
-        """The operator as a module mapping inputs `(batch, *shape)` to `(batch, *output_shape)`."""
+        """The operator as a module, from `(batch, *shape)` to `(batch, *output_shape)`."""
 
     @abstractmethod
     def emit(self, builder: GraphBuilder, module: nn.Module, inputs: tuple[Value, ...]) -> Value:

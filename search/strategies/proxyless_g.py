@@ -23,7 +23,6 @@ from ..checkpoint import (
 )
 from ..derive import (
     candidate_of,
-    distinct,
     evaluate,
     gate_gains,
     scores_from,
@@ -273,7 +272,7 @@ class _Search:
             yield self._report(self._trained + len(gains), "score")
         scores = scores_from(gains, problem.space, settings.capacity_prior)
         write_scores(folder, scores)
-        found = distinct([project(scores, problem.costs, problem.bounds, settings.candidates)])
+        found = project(scores, problem.costs, problem.bounds, settings.candidates)
         ranked: list[tuple[float, Candidate]] = []
         for index, projected in enumerate(found):
             accuracy, loss = evaluate(

@@ -9,6 +9,7 @@ import pytest
 
 from elat.core.errors import MissingLatencyError, MissingOperatorError
 from elat.latency.condition import Condition, Method, Precision
+from elat.latency.graph.ir import Activation
 from elat.latency.models import LatencyModel, latency_models
 from elat.latency.models.evaluate import held_out
 from elat.latency.models.folder import read_model, write_model
@@ -105,7 +106,7 @@ def test_a_kind_that_was_not_seen_is_refused(model: LatencyModel) -> None:
 
 def test_a_choice_that_was_not_seen_is_refused(model: LatencyModel) -> None:
     for odd in (
-        MBConv(16, 16, 14, 3, expand=3, activation="hswish"),
+        MBConv(16, 16, 14, 3, expand=3, activation=Activation.HSWISH),
         MBConv(16, 16, 14, 3, expand=3, se=True),
     ):
         with pytest.raises(MissingLatencyError):

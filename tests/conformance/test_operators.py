@@ -5,9 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from elat.core.errors import UnsupportedOperatorError
 from elat.core.seeding import torch_generator
 from elat.latency.graph import reference
+from elat.latency.graph.ir import Activation, Pooling
 from elat.latency.operators import Operator, operators
 from elat.latency.operators.add import Add
 from elat.latency.operators.chain import Chain
@@ -21,19 +24,18 @@ from elat.latency.operators.pool import Pool
 from elat.latency.operators.serial import from_json, key, kind_of, to_json
 from elat.latency.operators.weights import initialise, randomise_statistics
 from elat.latency.operators.zero import Zero
-from torch.utils.flop_counter import FlopCounterMode
 
 EXAMPLES: tuple[Operator, ...] = (
     Conv(3, 8, 9, 3, 2),
-    Conv(8, 12, 6, 1, activation="none"),
-    Conv(8, 12, 6, 3, groups=4, activation="relu"),
-    Conv(8, 8, 7, 5, 2, groups=8, activation="hswish"),
+    Conv(8, 12, 6, 1, activation=Activation.NONE),
+    Conv(8, 12, 6, 3, groups=4, activation=Activation.RELU),
+    Conv(8, 8, 7, 5, 2, groups=8, activation=Activation.HSWISH),
     MBConv(8, 8, 8, 3),
     MBConv(8, 12, 9, 5, 2, 3),
     MBConv(8, 8, 6, 7, 1, 1, True),
-    MBConv(4, 8, 6, 3, 1, 4, True, "hswish"),
+    MBConv(4, 8, 6, 3, 1, 4, True, Activation.HSWISH),
     Pool(4, 9, 3, 2),
-    Pool(4, 8, 2, 2, "max"),
+    Pool(4, 8, 2, 2, Pooling.MAX),
     GlobalPool(6, 5),
     Linear(12, 7),
     Add(4, 5),

@@ -113,7 +113,7 @@ def test_figures_say_what_they_are(name: str) -> None:
     assert_described(figures[name]())
 
 
-def assert_described(part: ReportFigure | ReportTable) -> None:  # type: ignore[type-arg]
+def assert_described(part: ReportFigure | ReportTable) -> None:
     assert part.title
     assert part.about.endswith(".")
     assert "elat " in part.needs

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from elat.core.errors import ConfigError, MeasurementError, WrongOutputError
 from elat.latency.artefacts import ArtefactCache
 from elat.latency.condition import Condition, Method, Precision
+from elat.latency.graph.ir import Activation, Pooling
 from elat.latency.operators import Operator
 from elat.latency.operators.add import Add
 from elat.latency.operators.chain import Chain
@@ -30,7 +32,7 @@ NETWORK = Chain(
         Zero(16, 7),
         MBConv(16, 16, 7, 7, 1, 3, True),
         Identity(16, 7),
-        MBConv(16, 16, 7, 3, 1, 4, True, "hswish"),
+        MBConv(16, 16, 7, 3, 1, 4, True, Activation.HSWISH),
         Conv(16, 64, 7, 1),
         GlobalPool(64, 7),
         Linear(64, 10),
@@ -39,16 +41,16 @@ NETWORK = Chain(
 CASES: tuple[Operator, ...] = (
     Conv(3, 16, 14, 3, 2),
     Conv(3, 16, 15, 3, 2),
-    Conv(1, 8, 12, 5, activation="none"),
-    Conv(8, 24, 9, 1, activation="relu"),
+    Conv(1, 8, 12, 5, activation=Activation.NONE),
+    Conv(8, 24, 9, 1, activation=Activation.RELU),
     Conv(16, 16, 10, 3, groups=4),
-    Conv(16, 16, 10, 3, 2, groups=16, activation="hswish"),
+    Conv(16, 16, 10, 3, 2, groups=16, activation=Activation.HSWISH),
     Conv(8, 16, 10, 5, groups=8),
     MBConv(8, 8, 10, 3),
-    MBConv(8, 12, 11, 7, 2, 2, True, "hswish"),
-    *(Pool(8, r, 3, s, p) for r in (8, 9) for s in (1, 2) for p in ("avg", "max")),
+    MBConv(8, 12, 11, 7, 2, 2, True, Activation.HSWISH),
+    *(Pool(8, r, 3, s, p) for r in (8, 9) for s in (1, 2) for p in Pooling),
     Pool(8, 8, 2, 2),
-    Pool(8, 8, 2, 2, "max"),
+    Pool(8, 8, 2, 2, Pooling.MAX),
     GlobalPool(16, 7),
     Linear(32, 10),
     Add(8, 6),
@@ -154,7 +156,7 @@ def test_the_wrong_number_of_inputs_is_refused(runtime, condition, tmp_path):
 def test_an_artefact_of_other_weights_fails_its_check(runtime, condition, tmp_path):
     cache = ArtefactCache(tmp_path)
     artefact = cache.artefact(SMALL, condition)
-    other = cache.artefact(replace(SMALL, activation="none"), condition)
+    other = cache.artefact(replace(SMALL, activation=Activation.NONE), condition)
     with (
         runtime.open(other.model_path, artefact.inputs, condition) as session,
         pytest.raises(WrongOutputError, match="differs from torch"),

@@ -133,9 +133,9 @@ def test_a_pass_shows_every_image_once_in_an_order_of_its_own() -> None:
         assert torch.allclose(pixel, found.float(), atol=1e-3)
     assert len(collected(data)) == batch_count(50, 8) == 7
     assert len(collected(data, drop_last=True)) == batch_count(50, 8, True) == 6
-    for wrong in ({"batch_size": 0}, {"batch_size": 4, "start_batch": -1}):
+    for size, start in ((0, 0), (4, -1)):
         with pytest.raises(ConfigError):
-            next(data.train.batches(seed=0, **wrong))
+            next(data.train.batches(seed=0, batch_size=size, start_batch=start))
 
 
 def test_training_images_are_normalised() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from elat.core.errors import (
     ArtefactError,
     ConfigError,

@@ -21,9 +21,7 @@ from elat.latency.operators.zero import Zero
 from elat.search.spaces import find_space
 
 SPACE = find_space("proxyless-tiny")
-CONDITION = Condition(
-    "toy", "simulated", "1", Precision.FP32, 1, 1, Method.IN_SITU, options=()
-)
+CONDITION = Condition("toy", "simulated", "1", Precision.FP32, 1, 1, Method.IN_SITU, options=())
 CALL_MS = 0.003
 
 

@@ -336,6 +336,7 @@ def test_a_killed_campaign_loses_nothing_finished_and_goes_on(tmp_path, folder, 
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(after)]
         process.send_signal(signal.SIGKILL)
         said += process.stdout.readlines()
@@ -358,6 +359,7 @@ def test_a_worker_ends_by_itself_when_its_parent_is_killed():
     with subprocess.Popen(
         [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None
         pid = int(process.stdout.readline())
         assert is_running(pid)
         process.kill()

@@ -37,7 +37,10 @@ CONDITION = Condition("desk", "simulated", "1", Precision.FP32, 1, 1, Method.BLO
 
 def launch(worker="w", value=1.0, sentinel=None, count=3):
     ns = round(value * 1e6)
-    beside = () if sentinel is None else (Sample(1, *[round(sentinel * 1e6)] * 2, 0),) * count
+    beside: tuple[Sample, ...] = ()
+    if sentinel is not None:
+        sentinel_ns = round(sentinel * 1e6)
+        beside = (Sample(1, sentinel_ns, sentinel_ns, 0),) * count
     return Launch(worker, 0, "t", 1.0, 1.0, 30, True, 0.0, (Sample(1, ns, ns, 0),) * count, beside)
 
 
@@ -214,6 +217,7 @@ def test_a_kill_loses_nothing_that_was_recorded(path, after):
     with subprocess.Popen(
         [sys.executable, "-P", "-c", script, str(path)], stdout=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(after)]
         process.send_signal(signal.SIGKILL)
         said += process.stdout.readlines()
@@ -222,7 +226,9 @@ def test_a_kill_loses_nothing_that_was_recorded(path, after):
     with open_store(path, create=False) as store:
         count = store.launch_counts(CONDITION)[CONV]
         assert recorded <= count <= recorded + 1
-        assert store.measurement(CONV, CONDITION).count == count
+        found = store.measurement(CONV, CONDITION)
+        assert found is not None
+        assert found.count == count
 
 
 def filled(path, rows=200):

@@ -194,7 +194,7 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_operator_names_the_nearest_and_the_repair() -> None:
-    known = {
+    known: dict[Operator, Entry] = {
         MBConv(16, 24, 14, kernel, expand=expand): Entry(1, 1.0, 0.0)
         for kernel in (3, 5, 7)
         for expand in (1, 3, 6)

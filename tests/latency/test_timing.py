@@ -109,7 +109,7 @@ def run_passes(slots, sentinel, passes=3, seed=0, seen=None, every=1, at_least_m
 
 def test_each_pass_times_every_slot_as_often_as_asked():
     slots = [Slot(steady(1.0), 2, 1), Slot(steady(1.0), 2, 1, repeats=3)]
-    seen = []
+    seen: list[int] = []
     run_passes(slots, None, passes=4, seen=seen)
     assert [len(slot.samples) for slot in slots] == [4, 12]
     assert all(sorted(seen[i : i + 4]) == [0, 1, 1, 1] for i in range(0, 16, 4))
@@ -137,7 +137,7 @@ def test_a_group_in_which_every_slot_failed_ends_at_once():
 def test_passes_are_shuffled_by_the_generator_alone():
     orders = []
     for seed in (0, 0, 1):
-        seen = []
+        seen: list[int] = []
         run_passes([Slot(steady(1.0), 1, 1) for _ in range(8)], None, seed=seed, seen=seen)
         orders.append(seen)
     assert orders[0] == orders[1] != orders[2]
@@ -145,7 +145,7 @@ def test_passes_are_shuffled_by_the_generator_alone():
 
 
 def test_untimed_runs_come_before_each_slice_and_sentinel_slices_around_it():
-    log = []
+    log: list[tuple[str, int]] = []
     slots = [Slot(steady(1.0, log=log, name="case"), 5, 2)]
     sentinel = Slot(steady(0.1, log=log, name="sentinel"), 9, 3)
     run_passes(slots, sentinel, passes=1)
@@ -160,7 +160,7 @@ def test_untimed_runs_come_before_each_slice_and_sentinel_slices_around_it():
 
 @pytest.mark.parametrize(("every", "between"), [(1, 6), (2, 4), (4, 3), (5, 2), (99, 2)])
 def test_the_sentinel_comes_after_every_few_slices(every, between):
-    log = []
+    log: list[tuple[str, int]] = []
     slots = [Slot(steady(1.0), 1, 1) for _ in range(5)]
     run_passes(slots, Slot(steady(0.1, log=log), 9, 1), passes=1, every=every)
     assert len([loops for _, loops in log if loops == 9]) == between

@@ -177,6 +177,7 @@ def test_a_parent_that_is_gone_ends_the_worker_quietly(folders):
     with subprocess.Popen(
         default_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
+        assert process.stdin and process.stdout and process.stderr
         process.stdout.readline()
         process.stdout.close()
         text = lines(*[request([("a", folders[0], 1)])] * 3)

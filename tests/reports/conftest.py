@@ -61,7 +61,8 @@ def condition(device: str) -> Condition:
 
 
 def operator_ms(operator: Any, device: str) -> float:
-    return 0.004 + RATES[device][getattr(operator, "kernel", 1)] * operator.macs / 1e6
+    macs: int = operator.macs
+    return 0.004 + RATES[device][getattr(operator, "kernel", 1)] * macs / 1e6
 
 
 @pytest.fixture(scope="session")

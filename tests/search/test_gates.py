@@ -121,21 +121,24 @@ def test_sampled_gradient_agrees_with_enumeration(toy):
     images = torch.randn(4, 1, 8, 8, dtype=torch.float64, generator=torch.Generator())
     labels = torch.tensor([0, 1, 2, 3])
     p = supernet.probabilities().detach()
-    grads, weights = {}, {}
+    grads: dict[tuple[int, ...], torch.Tensor] = {}
+    weights: dict[tuple[int, ...], float] = {}
     for choices in itertools.product(range(5), range(4), range(5)):
         gates = straight_through(supernet.probabilities(), torch.tensor(choices))
         loss = nn.functional.cross_entropy(supernet(images, gates), labels)
         (grads[choices],) = torch.autograd.grad(loss, [supernet.logits])
         weights[choices] = float(torch.stack([p[b, c] for b, c in enumerate(choices)]).prod())
     assert sum(weights.values()) == pytest.approx(1.0, rel=1e-12)
-    exact = sum(weights[c] * grads[c] for c in grads)
-    spread = sum(weights[c] * (grads[c] - exact).square() for c in grads).sqrt()
+    share = torch.tensor(list(weights.values()), dtype=torch.float64)[:, None, None]
+    every = torch.stack(list(grads.values()))
+    exact = (share * every).sum(0)
+    spread = (share * (every - exact).square()).sum(0).sqrt()
     generator = torch.Generator().manual_seed(7)
     draws = 20_000
     counted: dict[tuple[int, ...], int] = {}
     sampled = torch.multinomial(p.repeat(draws, 1), 1, generator=generator).reshape(draws, 3)
     for choices in map(tuple, sampled.tolist()):
         counted[choices] = counted.get(choices, 0) + 1
-    mean = sum(n * grads[c] for c, n in counted.items()) / draws
+    mean = torch.stack([n * grads[c] for c, n in counted.items()]).sum(0) / draws
     # Four standard errors: 14 entries, all within with probability above 0.999.
     assert ((mean - exact).abs() <= 4 * spread / draws**0.5 + 1e-15).all()

@@ -68,10 +68,15 @@ def test_a_history_shorter_than_its_checkpoint_is_refused(tmp_path):
 def test_checkpoints_are_written_only_so_often(tmp_path):
     now = [0.0]
     journal = Journal(tmp_path, "c", "h", every_s=2.0, clock=lambda: now[0])
-    taken = []
+    taken: list[float] = []
+
+    def take():
+        taken.append(now[0])
+        return checkpoint(now[0])
+
     for second in range(7):
         now[0] = float(second)
-        journal.save(lambda second=second: taken.append(second) or checkpoint(second))
+        journal.save(take)
     assert taken == [2, 4, 6]
 
 

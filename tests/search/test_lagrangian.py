@@ -14,6 +14,7 @@ def test_penalty_is_linear_below_the_bound_and_quadratic_above():
     penalty = multipliers.penalty(h)
     assert float(penalty.detach()) == pytest.approx(0.5 * -0.2 + 2.0 * 0.3 + 5.0 * 0.09)
     penalty.backward()
+    assert h.grad is not None
     assert h.grad.tolist() == pytest.approx([0.5, 2.0 + 10.0 * 0.3])
 
 
@@ -39,6 +40,7 @@ def test_ascent_solves_a_constrained_problem():
     for _ in range(3000):
         at = torch.tensor([x], dtype=torch.float64, requires_grad=True)
         ((at - 2).square().sum() + multipliers.penalty(at - 1)).backward()
+        assert at.grad is not None
         x -= 0.02 * float(at.grad)
         multipliers = multipliers.updated([x - 1], loss=1.0)
     assert x == pytest.approx(1.0, abs=1e-6)

@@ -27,6 +27,7 @@ def test_training_learns_and_leaves_weights(toy_data, network, tmp_path):
     assert [s.step for s in steps] == list(range(1, 25))
     assert {s.total for s in steps} == {24}
     assert steps[-1].loss < steps[0].loss
+    assert steps[-1].validation_accuracy is not None
     assert steps[-1].validation_accuracy > 0.4  # four classes
     assert not module.training
     assert not list(tmp_path.glob("*checkpoint*"))

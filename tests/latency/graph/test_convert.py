@@ -4,9 +4,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
+
 from elat.core.errors import UnavailableError
 from elat.core.seeding import torch_generator
 from elat.latency.graph import convert
+from elat.latency.graph.ir import Activation
 from elat.latency.graph.onnx_file import write_onnx
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.conv import Conv
@@ -18,7 +20,7 @@ from elat.latency.operators.weights import initialise, randomise_statistics
 NETWORK = Chain(
     (
         Conv(3, 8, 16, 3, 2),
-        MBConv(8, 8, 8, 5, 1, 3, True, "hswish"),
+        MBConv(8, 8, 8, 5, 1, 3, True, Activation.HSWISH),
         GlobalPool(8, 8),
         Linear(8, 4),
     )
@@ -40,7 +42,7 @@ def x():
 
 def _run_onnx(data: bytes, x: np.ndarray) -> np.ndarray:
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: x})[0]
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: x})[0])
 
 
 @pytest.mark.slow

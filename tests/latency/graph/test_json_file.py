@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+
 from elat.core.errors import ArtefactError
 from elat.latency.graph import reference
+from elat.latency.graph.ir import Activation, Pooling
 from elat.latency.graph.json_file import read_graph_json, write_graph_json
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.concat import Concat
@@ -15,8 +17,8 @@ from elat.latency.operators.pool import Pool
 NETWORK = Chain(
     (
         Conv(3, 8, 8, 3, 2),
-        Pool(8, 4, 3, 1, "max"),
-        MBConv(8, 8, 4, 3, 1, 2, True, "hswish"),
+        Pool(8, 4, 3, 1, Pooling.MAX),
+        MBConv(8, 8, 4, 3, 1, 2, True, Activation.HSWISH),
         Identity(8, 4),
         GlobalPool(8, 4),
         Linear(8, 4),

@@ -7,9 +7,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+
 from elat.core.errors import UnsupportedOperatorError
 from elat.core.seeding import torch_generator
-from elat.latency.graph.ir import Graph, GraphBuilder, Node, Value
+from elat.latency.graph.ir import Activation, Graph, GraphBuilder, Node, Pooling, Value
 from elat.latency.graph.onnx_file import SCALES_KEY, write_onnx
 from elat.latency.graph.quantise import Quantisation, calibrate
 from elat.latency.operators import Operator
@@ -44,8 +45,8 @@ def _kinds(data: bytes) -> list[str]:
     ("operator", "expected"),
     [
         (Conv(3, 8, 8, 3, 2), ["Conv", "Clip"]),
-        (Conv(3, 8, 8, 3, activation="relu"), ["Conv", "Relu"]),
-        (Conv(3, 8, 8, 3, activation="hswish"), ["Conv", "HardSwish"]),
+        (Conv(3, 8, 8, 3, activation=Activation.RELU), ["Conv", "Relu"]),
+        (Conv(3, 8, 8, 3, activation=Activation.HSWISH), ["Conv", "HardSwish"]),
         (MBConv(8, 8, 8, 3), ["Conv", "Clip", "Conv", "Clip", "Conv", "Add"]),
         (Pool(8, 8, 3, 2), ["AveragePool"]),
         (Chain((GlobalPool(8, 7), Linear(8, 3))), ["GlobalAveragePool", "Flatten", "Gemm"]),
@@ -61,11 +62,11 @@ def test_operators_of_a_float_file(operator, expected):
 @pytest.mark.parametrize(
     ("operator", "expected"),
     [
-        (Conv(8, 8, 8, 3, activation="relu"), {"QLinearConv"}),
+        (Conv(8, 8, 8, 3, activation=Activation.RELU), {"QLinearConv"}),
         (Conv(8, 8, 8, 5, 2, groups=8), {"QLinearConv"}),
         (MBConv(8, 8, 8, 3), {"QLinearConv", "QLinearAdd"}),
         (Pool(8, 8, 3, 2), {"QLinearAveragePool"}),
-        (Pool(8, 8, 3, 2, "max"), {"MaxPool"}),
+        (Pool(8, 8, 3, 2, Pooling.MAX), {"MaxPool"}),
         (Concat((8, 8), 4), {"Concat"}),
         (
             Chain((Conv(8, 8, 8, 3), GlobalPool(8, 8), Linear(8, 3))),

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from elat.latency.graph.ir import Activation, Conv, GraphBuilder, Pooling
-from elat.latency.graph.quantise import Quantisation, Scale, calibrate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from elat.latency.graph.ir import Activation, Conv, GraphBuilder, Pooling
+from elat.latency.graph.quantise import Quantisation, Scale, calibrate
 
 RANDOM = np.random.default_rng(0)
 
@@ -27,7 +28,7 @@ def test_values_within_the_range_come_back_within_half_a_step(x):
 
 def test_values_beyond_the_range_saturate():
     scale = Scale(0.5, -128)
-    assert scale.quantised(np.float32([-3, 0, 1000])).tolist() == [-128, -128, 127]
+    assert scale.quantised(np.array([-3, 0, 1000], np.float32)).tolist() == [-128, -128, 127]
 
 
 def test_moved_values_share_one_scale_and_others_do_not():
@@ -63,7 +64,7 @@ def _conv(weight: np.ndarray, bias: np.ndarray) -> tuple[Conv, Quantisation]:
 
 
 def test_weights_are_symmetric_with_a_scale_for_each_channel():
-    weight = _random(3, 2, 3, 3) * np.float32([[[[1]]], [[[100]]], [[[0.01]]]])
+    weight = _random(3, 2, 3, 3) * np.array([1, 100, 0.01], np.float32).reshape(3, 1, 1, 1)
     node, quantisation = _conv(weight, _random(3))
     q = quantisation.weights(node)
     assert q.weight.dtype == np.int8
@@ -80,7 +81,7 @@ def test_weights_are_symmetric_with_a_scale_for_each_channel():
 def test_a_dead_channel_keeps_its_bias_in_range(bias):
     weight = np.zeros((2, 2, 1, 1), np.float32)
     weight[0] = 1
-    node, quantisation = _conv(weight, np.float32([0.5, bias]))
+    node, quantisation = _conv(weight, np.array([0.5, bias], np.float32))
     q = quantisation.weights(node)
     assert (q.weight_scale > 0).all()
     assert (np.abs(q.bias.astype(np.int64)) <= 2**30).all()

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
+
 from elat.core.errors import UnsupportedOperatorError
 from elat.latency.graph import reference
 from elat.latency.graph.ir import Activation, GraphBuilder, Node, Pooling, Value
-from torch.nn import functional as F
 
 RANDOM = np.random.default_rng(0)
 
@@ -31,9 +32,8 @@ def test_conv(kernel, stride, padding, groups):
     x, w, b = _random(2, 4, 9, 9), _random(8, 4 // groups, kernel, kernel), _random(8)
     builder = GraphBuilder()
     y = builder.conv(builder.input(x.shape), w, b, stride=stride, padding=padding, groups=groups)
-    expected = F.conv2d(
-        *(torch.from_numpy(a).double() for a in (x, w, b)), stride, padding, 1, groups
-    )
+    given, weight, bias = (torch.from_numpy(a).double() for a in (x, w, b))
+    expected = F.conv2d(given, weight, bias, stride, padding, 1, groups)
     np.testing.assert_allclose(_run(builder, y, x), expected.numpy(), rtol=1e-12, atol=1e-12)
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+
 from elat.core.errors import UnsupportedOperatorError
-from elat.latency.graph.ir import Activation, Add, Graph, Value
+from elat.latency.graph.ir import Activation, Add, Graph, Pooling, Value
 from elat.latency.graph.quantise import Quantisation, calibrate
 from elat.latency.operators import Operator
 from elat.latency.operators.add import Add as AddOperator
@@ -51,7 +52,7 @@ GATE = ["MEAN", "CONV_2D", "CONV_2D", "ADD", "MUL", "MUL"]
         (Conv(8, 8, 8, 5), ["CONV_2D"]),
         (Conv(8, 8, 8, 3, groups=8), ["DEPTHWISE_CONV_2D"]),
         (Conv(8, 8, 8, 3, groups=2), ["CONV_2D"]),
-        (Conv(8, 8, 8, 1, activation="hswish"), ["CONV_2D", "HARD_SWISH"]),
+        (Conv(8, 8, 8, 1, activation=Activation.HSWISH), ["CONV_2D", "HARD_SWISH"]),
         (MBConv(8, 12, 8, 3), MBCONV),
         (MBConv(8, 8, 8, 3), [*MBCONV, "ADD"]),
         (MBConv(8, 8, 8, 3, expand=1), [*MBCONV[1:], "ADD"]),
@@ -59,8 +60,8 @@ GATE = ["MEAN", "CONV_2D", "CONV_2D", "ADD", "MUL", "MUL"]
         (MBConv(8, 12, 8, 3, se=True), [*MBCONV[:2], *GATE, "CONV_2D"]),
         (Pool(8, 8, 2, 2), ["AVERAGE_POOL_2D"]),
         (Pool(8, 8, 3, 1), ["PAD", "AVERAGE_POOL_2D"]),
-        (Pool(8, 8, 3, 1, "max"), ["MAX_POOL_2D"]),
-        (Pool(8, 8, 3, 2, "max"), ["PADV2", "MAX_POOL_2D"]),
+        (Pool(8, 8, 3, 1, Pooling.MAX), ["MAX_POOL_2D"]),
+        (Pool(8, 8, 3, 2, Pooling.MAX), ["PADV2", "MAX_POOL_2D"]),
         (AddOperator(8, 8), ["ADD"]),
         (Concat((8, 4), 8), ["CONCATENATION"]),
         (

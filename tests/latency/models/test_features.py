@@ -10,6 +10,7 @@ import pytest
 
 from elat.core.errors import ConfigError, MissingLatencyError
 from elat.latency.condition import Condition, Method, Precision
+from elat.latency.graph.ir import Activation
 from elat.latency.models.features import FeatureSpace, answer, spread_by_kind
 from elat.latency.operators import Operator
 from elat.latency.operators.conv import Conv
@@ -21,7 +22,7 @@ CONDITION = Condition("toy", "simulated", "1", Precision.FP32, 1, 1, Method.BLOC
 OPERATORS: list[Operator] = [
     *(MBConv(16, 24, 14, k, expand=e) for k in (3, 5, 7) for e in (1, 3, 6)),
     Conv(3, 16, 28, 3, 2),
-    Conv(3, 16, 28, 3, 2, activation="relu"),
+    Conv(3, 16, 28, 3, 2, activation=Activation.RELU),
 ]
 
 

@@ -2,6 +2,11 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from elat.latency.graph.ir import Activation, Pooling
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.concat import Concat
 from elat.latency.operators.conv import Conv
@@ -10,9 +15,6 @@ from elat.latency.operators.mbconv import MBConv
 from elat.latency.operators.pool import Pool
 from elat.latency.operators.serial import from_json, key, to_json
 from elat.latency.operators.zero import Zero
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.utils.flop_counter import FlopCounterMode
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -23,7 +25,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-activations = st.sampled_from(["none", "relu", "relu6", "hswish"])
+activations = st.sampled_from(sorted(set(Activation) - {Activation.HSIGMOID}))
 channels = st.integers(1, 12)
 resolutions = st.integers(1, 12)
 strides = st.integers(1, 3)
@@ -55,7 +57,7 @@ mbconvs = st.builds(
     activations,
 )
 pools = st.builds(
-    Pool, channels, st.integers(3, 12), st.integers(1, 3), strides, st.sampled_from(["avg", "max"])
+    Pool, channels, st.integers(3, 12), st.integers(1, 3), strides, st.sampled_from(Pooling)
 )
 singles = st.one_of(
     convs(),

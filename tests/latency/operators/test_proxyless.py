@@ -1,6 +1,7 @@
 """The operators against networks whose costs others have published."""
 
 import pytest
+
 from elat.latency.operators import Operator
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.conv import Conv

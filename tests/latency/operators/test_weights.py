@@ -2,6 +2,7 @@ from math import sqrt
 
 import pytest
 import torch
+
 from elat.core.seeding import torch_generator
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.conv import Conv

@@ -1,6 +1,7 @@
 import numpy as np
 import onnxruntime as ort
 import pytest
+
 from elat.core.errors import ConfigError, MeasurementError, UnavailableError
 from elat.latency.artefacts import ArtefactCache
 from elat.latency.condition import Condition, Method, Precision

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from elat.core.errors import ConfigError
 from elat.latency.artefacts import ArtefactCache
 from elat.latency.condition import Condition, Method, Precision

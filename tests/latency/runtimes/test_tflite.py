@@ -2,15 +2,17 @@ import importlib
 
 import numpy as np
 import pytest
+
 from elat.core.errors import ConfigError, MeasurementError, UnavailableError
 from elat.latency.artefacts import ArtefactCache
 from elat.latency.condition import Condition, Method, Precision
+from elat.latency.graph.ir import Activation
 from elat.latency.operators.mbconv import MBConv
 from elat.latency.runtimes import tflite as module
 from elat.latency.runtimes.tflite import TFLite
 
 pytest.importorskip("ai_edge_litert")
-OPERATOR = MBConv(8, 8, 8, 3, se=True, activation="hswish")
+OPERATOR = MBConv(8, 8, 8, 3, se=True, activation=Activation.HSWISH)
 
 
 def _condition(precision=Precision.FP32, threads=1, **options):
