@@ -35,8 +35,10 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install  ## figures of docs/benchmarks.md
-	$(BIN)/pytest --benchmark-only --benchmark-columns=min,median,iqr,rounds tests/benchmarks
+bench: install  ## figures of docs/benchmarks.md, and out/bench.json; about a quarter of an hour
+	mkdir -p out
+	$(BIN)/pytest --benchmark-only --benchmark-json=out/bench.json \
+		--benchmark-columns=min,median,iqr,rounds tests/benchmarks
 
 install: $(VENV)/.installed
 

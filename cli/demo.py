@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,11 @@ def demo(
     with progress() as bars:
         for stage in run.stages():
             task = bars.add_task(stage.title, total=None)
+            started = time.monotonic()
             for tick in stage.ticks:
                 bars.update(task, completed=tick.done, total=tick.total)
+            if not bars.console.is_terminal:
+                say(f"{stage.title}: done in {time.monotonic() - started:.0f} s")
     if json:
         print_json({"page": str(run.page), "summary": run.summary()})
     else:

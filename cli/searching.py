@@ -177,6 +177,8 @@ def show_certificate(certificate: Certificate) -> None:
         "device", "measured ms", "95 % interval", "predicted ms", "bound ms", "of bound", "flags",
     )  # fmt: skip
     print_table("", heads, rows, right=(1, 2, 3, 4, 5))
+    if certificate.note:
+        say(f"much of the bound is unused: {certificate.note}")
     if certificate.is_met is not None:
         word = "holds" if certificate.is_met else "DOES NOT HOLD"
         say(f"the bound {word} as measured, after {len(certificate.tried)} networks measured")

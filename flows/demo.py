@@ -44,9 +44,9 @@ CALIBRATION_NETWORKS = 24
 NETWORKS = (*ENGINES, "macs")
 PROTOCOL = "screen"
 WORKERS = 2
+SEARCH = ("batch_size=32", "architecture_batch_size=32", "score_batches=32")
 TRAINING = ("epochs=20",)
 TRAINING_SEEDS = 2
-WANTED_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Demo:
             lines.append(
                 f"{name}: {certificate.used_share:.3f} of the bound of "
                 f"{certificate.bound_ms:.4f} ms; the upper limit is {word} it"
-                + ("" if certificate.used_share >= WANTED_SHARE else f" ({_WHY_UNUSED})")
+                + (f"; {certificate.note}" if certificate.note else "")
             )
         return "\n".join(lines)
 
@@ -130,7 +130,7 @@ class Demo:
             elif any(m.origin != "measured" for m in run.certificate.measured):
                 problems.append(f"the network for {name} has numbers that are not measured")
         found = networks(read_inputs([self._out]))
-        problems += check_specialisation(found)
+        problems += check_specialisation([row for row in found if row.is_for_device])
         if problems:
             raise CheckError("The demo does not show what it should: " + "; ".join(problems) + ".")
 
@@ -195,7 +195,7 @@ class Demo:
             strategy="proxyless-g",
             seed=self._seed,
             config=None,
-            overrides=(),
+            overrides=SEARCH,
             out=self._run(name),
         )
 
@@ -227,9 +227,6 @@ class Demo:
     def _report(self) -> Iterator[Tick]:
         write_report(read_inputs([self._out]), self._out)
         yield Tick(1, 1, "")
-
-
-_WHY_UNUSED = "no network between this one and those over the bound was found in the attempts"
 
 
 def best_calibrated(models: Iterator[LoadedModel]) -> LoadedModel:

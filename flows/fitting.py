@@ -18,7 +18,7 @@ from ..latency.models.folder import (
 )
 from ..latency.store import MeasurementStore
 from ..search.spaces import SearchSpace
-from .measuring import space_table
+from .measuring import space_table, spelled
 
 
 def fit_space(
@@ -50,5 +50,5 @@ def find_latency(given: Path | None, device_id: str, space: SearchSpace) -> Load
     """
     found = given or newest_model(elat_home(), device_id, space.name)
     if found is None:
-        raise no_model(device_id, space.name)
+        raise no_model(device_id, spelled(space))
     return read_model(found)

@@ -17,7 +17,7 @@ from ..latency.operators import Operator
 from ..latency.protocol import Protocol
 from ..latency.store import MeasurementStore
 from ..latency.table import LatencyTable
-from ..search.spaces import SearchSpace
+from ..search.spaces import SearchSpace, space_names
 
 _HOST_EMPHASIS = 3
 
@@ -85,6 +85,11 @@ def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> 
     condition = Condition.of(device)
     operators = space.all_operators()
     found = {m.operator: m for m in store.measurements(measured_under(condition))}
+    repair = f"elat measure --device {device.id} --space {spelled(space)} --store {store.path}"
+    if not found:
+        raise MissingOperatorError(
+            f"Nothing was measured on {condition} yet; measure {space.name} there with: {repair}"
+        )
     if condition.method is Method.IN_SITU:
         table = in_situ_table(operators, condition, found)
     else:
@@ -93,7 +98,11 @@ def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> 
     if missing:
         raise MissingOperatorError(
             f"{len(missing)} of {len(operators)} operators of {space.name} are not measured on "
-            f"{condition}, {missing[0]} among them; measure them with: "
-            f"elat measure --device {device.id} --space {space.name} --store {store.path}"
+            f"{condition}, {missing[0]} among them; measure them with: {repair}"
         )
     return table
+
+
+def spelled(space: SearchSpace) -> str:
+    """What `--space` is given for `space`: the name of a bundled one, else its YAML file."""
+    return space.name if space.name in space_names() else f"{space.name}.yaml"

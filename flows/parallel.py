@@ -1,7 +1,7 @@
 """Independent jobs of one thread each, side by side in processes of their own.
 
-A job is iterated in a fresh process; what it yields comes back as it is made. When the parent dies,
-however it dies, its jobs stop at their next step, so that nobody else writes their folders.
+A job is iterated in a fresh process; what it yields comes back as it is made. When the parent
+dies, however it dies, its jobs stop at their next step, so that nobody else writes their folders.
 """
 
 from __future__ import annotations

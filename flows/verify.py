@@ -4,8 +4,8 @@ A latency model's error becomes a broken bound through selection: of the archite
 model allows, the search prefers those it underestimates. So the derived network is measured. If
 its upper confidence limit is over the bound, or it leaves more than a tenth of the bound unused,
 the exact projection is solved again with the model corrected by what was measured so far, until a
-network holds or the attempts are spent. The weights do not matter for the time, so this comes
-before any training.
+network holds, nothing else comes out, or the attempts are spent. The weights do not matter for
+the time, so this comes before any training.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ..latency.runtimes import runtimes
 from ..latency.store import MeasurementStore, open_store
 from ..search.architecture import Architecture
 from ..search.bound import Bound
-from ..search.derive import read_scores
+from ..search.derive import indistinct, read_scores
 from ..search.expected_latency import ExpectedLatency
 from ..search.projection import project
 from ..search.result import (
@@ -110,13 +110,15 @@ def verify_run(order: VerifyOrder) -> Iterator[Verified]:
         store = stack.enter_context(open_store(order.store or default_store()))
         campaigns = {d.id: _campaign(d, store, order) for d in (device, *others)}
         tried: list[Attempt] = []
+        note = ""
         if limit is None:
             chosen = run.result.best.architecture
         else:
             model = find_latency(order.latency, device.id, space)
             repair = Repair(run, space, model, limit)
             yield from repair.attempts(campaigns[device.id], tried)
-            chosen = repair.best(tried).architecture
+            best = repair.best(tried)
+            chosen, note = best.architecture, repair.note(best)
         measured = []
         for campaign in campaigns.values():
             yield from measure_cases(campaign, (space.network(chosen),))
@@ -133,6 +135,7 @@ def verify_run(order: VerifyOrder) -> Iterator[Verified]:
         macs=space.network(chosen).macs,
         params=space.network(chosen).params,
         files=_export(run.folder, space, chosen, order.seed),
+        note=note,
     )
     write_record(run.folder, certificate)
     yield certificate
@@ -181,20 +184,45 @@ class Repair:
         target = max(_MARGIN * self._limit.limit / ratio, self._limit.fastest)
         bounds = [Bound(self._limit.name, target)]
         count = len(known) + _TOGETHER
-        found = (p.architecture for p in project(self._scores, [self._cost], bounds, count))
+        found = [p.architecture for p in indistinct(self._scores, [self._cost], bounds, count)]
+        if found[0] in known and any(a.holds(self._limit.limit) for a in tried):
+            return ()
         fresh = (a for a in found if a not in known and self._is_allowed(a))
         return tuple(islice(fresh, _TOGETHER))
+
+    def note(self, chosen: Attempt) -> str:
+        """Why `chosen` leaves more than a tenth of the bound unused, if it does."""
+        if not chosen.holds(self._limit.limit) or self._is_good(chosen):
+            return ""
+        slower = project(self._scores.values, [self._cost], [self._bound])[0]
+        gained = slower.score - self._score_of(chosen.architecture)
+        if gained > self._scores.tolerance:
+            return "the networks measured nearer to the bound broke it"
+        return (
+            f"the slowest that the bound allows, {self._cost.of(slower.architecture):.4g} ms by "
+            f"the model, scores {gained:.3g} nats higher, which is within the "
+            f"{self._scores.tolerance:.3g} nats that the search can tell apart; so the faster one "
+            "was taken"
+        )
+
+    @property
+    def _bound(self) -> Bound:
+        return Bound(self._limit.name, self._limit.limit)
+
+    def _score_of(self, architecture: Architecture) -> float:
+        chosen = enumerate(architecture.choices)
+        return float(sum(self._scores.values[block, choice] for block, choice in chosen))
 
     def best(self, tried: list[Attempt]) -> Attempt:
         """The attempt to certify.
 
-        The first in the search's order that holds and uses the bound; else, of those that hold,
-        the one that uses most of it; else the one nearest to holding.
+        The first in the search's order that holds, one that uses the bound before others; else
+        the one nearest to holding.
         """
         if good := [a for a in tried if self._is_good(a)]:
             return good[0]
         if held := [a for a in tried if a.holds(self._limit.limit)]:
-            return max(held, key=lambda a: a.measured.latency_ms)
+            return held[0]
         return min(tried, key=lambda a: a.measured.high_ms)
 
     def _is_good(self, attempt: Attempt) -> bool:

@@ -80,7 +80,7 @@ def hosts(operators: Iterable[Operator]) -> tuple[Chain, ...]:
 
 
 def bare_hosts(operators: Iterable[Operator]) -> frozenset[Chain]:
-    """The hosts without an operator: their error enters every sum many times over."""
+    """The hosts of which a half is subtracted: their error enters a sum many times over."""
     terms = (recipe(o).terms for o in operators if not o.is_free)
     return frozenset(c for term in terms for c, weight in term if abs(weight) != 1.0)
 
@@ -104,6 +104,9 @@ def in_situ_table(
         operators: What the table is about.
         condition: The condition with method `in_situ`.
         measured: Measurements of hosts, by host, under `measured_under(condition)`.
+
+    Raises:
+        ConfigError: No operator is left, or the measurements have several origins.
     """
     entries: dict[Operator, Entry] = {}
     origins: set[str] = set()

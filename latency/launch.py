@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -80,11 +80,9 @@ class Launch:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back; samples as rows."""
-        return {
-            **asdict(self),
-            "samples": [_row(sample) for sample in self.samples],
-            "sentinel": [_row(sample) for sample in self.sentinel],
-        }
+        # Not `asdict`, whose deep copies of the samples took 3 % of a campaign.
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _SAMPLED}
+        return {**plain, **{name: [_row(s) for s in getattr(self, name)] for name in _SAMPLED}}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Launch:

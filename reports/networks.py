@@ -44,6 +44,7 @@ class Network:
         predicted_ms: By device, what the latency model said.
         accuracy: Of this very architecture trained from scratch; None before `elat train`.
         measurements: Networks measured until one kept the bound, this one included.
+        note: Why much of the bound is unused, where it is.
     """
 
     label: str
@@ -61,6 +62,7 @@ class Network:
     measurements: int
     origin: str
     is_verified: bool
+    note: str = ""
 
     def on(self, device: str) -> MeasuredLatency | None:
         """What was measured of it on `device`, if it was."""
@@ -166,4 +168,5 @@ def _network(run: Run, label: str) -> Network:
         certificate.measured, certificate.predicted_ms,
         accuracy_of(trained, certificate.architecture), certificate.is_met,
         len(tried | {certificate.architecture}), result.origin, is_verified=True,
+        note=certificate.note,
     )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,12 @@ from ..core.artefact import read_json, write_json
 from ..core.errors import ArtefactError
 from ..core.seeding import torch_generator
 from .architecture import Architecture
+from .bound import Bound
 from .data import SearchData
 from .evaluate import accuracy_and_loss, calibrate_batch_norm
 from .expected_latency import ExpectedLatency
 from .gates import one_hot, sample_choices
-from .projection import Projected
+from .projection import Projected, project, project_fastest
 from .result import Candidate
 from .spaces import SearchSpace
 from .supernet import Supernet
@@ -49,51 +52,96 @@ def gate_gains(
         yield -(grad - mean) * mask
 
 
-def scores_from(gains: Sequence[Tensor], space: SearchSpace, prior: float) -> NDArray[np.float64]:
-    """The score of each candidate: its mean gain, and a prior in favour of capacity.
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What each candidate is worth, and how well that is known.
 
-    Gains are noisy. Where they cannot tell candidates apart, the one that computes more is the
-    better guess, since accuracy grows with capacity on average; else the bound would stay unused.
-    The prior is `prior` standard errors of the gains, pooled over the space, times the
-    candidate's share of the largest MACs in its block.
-
-    Args:
-        gains: One `blocks choices` per batch, as `gate_gains` yields them.
-        space: Whose candidates are scored.
-        prior: In standard errors; 0 ranks by gains alone.
+    Attributes:
+        values: `blocks choices`, in nats; the score of an architecture is the sum of its choices'.
+        tolerance: Architectures whose scores differ by no more cannot be told apart.
     """
-    stacked = torch.stack(list(gains)).numpy()
-    mean: NDArray[np.float64] = stacked.mean(axis=0)
-    if len(stacked) < 2 or prior == 0:
-        return mean
-    counts = sum(len(block.candidates) for block in space.blocks)
-    variance = stacked.var(axis=0, ddof=1).sum() / counts
-    error = float(np.sqrt(variance / len(stacked)))
-    share = np.zeros_like(mean)
-    for row, block in zip(share, space.blocks, strict=True):
-        macs = np.array([candidate.macs for candidate in block.candidates], dtype=np.float64)
-        row[: len(macs)] = macs / max(macs.max(), 1.0)
-    return mean + prior * error * share
+
+    values: NDArray[np.float64]
+    tolerance: float
+
+    @classmethod
+    def of(
+        cls, gains: Sequence[Tensor], space: SearchSpace, *, prior: float, errors: float
+    ) -> Scores:
+        """Scores from the gains of several batches: the mean gain, and a prior for capacity.
+
+        Gains are noisy. Where they cannot tell candidates apart, the one that computes more is the
+        better guess, for accuracy grows about with the logarithm of compute: the prior adds
+        `prior` standard errors of a gain for each e-fold of MACs over the smallest candidate of
+        the block. A candidate that leaves the block out counts as one e-fold below.
+
+        Args:
+            gains: One `blocks choices` per batch, as `gate_gains` yields them.
+            space: Whose candidates are scored.
+            prior: In standard errors of a gain, pooled over the space; 0 scores by gains alone.
+            errors: The tolerance, in standard errors of the difference of two architectures that
+                share no choice.
+        """
+        stacked = torch.stack(list(gains)).numpy()
+        mean: NDArray[np.float64] = stacked.mean(axis=0)
+        if len(stacked) < 2:
+            return cls(mean, 0.0)
+        counts = sum(len(block.candidates) for block in space.blocks)
+        variance = float(stacked.var(axis=0, ddof=1).sum()) / counts
+        error = math.sqrt(variance / len(stacked))
+        values = mean + prior * error * _capacity(space, mean.shape)
+        return cls(values, errors * error * math.sqrt(2 * len(space.blocks)))
 
 
-def write_scores(folder: Path, scores: NDArray[np.float64]) -> None:
+def _capacity(space: SearchSpace, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """E-folds of MACs over the smallest candidate of the block; 0 in the padding."""
+    folds = np.zeros(shape)
+    for row, block in zip(folds, space.blocks, strict=True):
+        least = min(c.macs for c in block.candidates if not c.is_free)
+        row[: len(block.candidates)] = [
+            -1.0 if c.is_free else math.log(c.macs / least) for c in block.candidates
+        ]
+    return folds
+
+
+def write_scores(folder: Path, scores: Scores) -> None:
     """Keep the scores in the run folder, so that a repair can project again."""
-    write_json(folder / SCORES, {"scores": scores.tolist()})
+    data = {"scores": scores.values.tolist(), "tolerance": scores.tolerance}
+    write_json(folder / SCORES, data)
 
 
-def read_scores(folder: Path) -> NDArray[np.float64]:
-    """The scores `blocks choices` that ranked the architectures of the run in `folder`.
+def read_scores(folder: Path) -> Scores:
+    """The scores that ranked the architectures of the run in `folder`.
 
     Raises:
         ArtefactError: The file is missing or is something else.
     """
     data = read_json(folder / SCORES)
     try:
-        return np.array(data["scores"], dtype=np.float64)
+        return Scores(np.array(data["scores"], dtype=np.float64), float(data["tolerance"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
             f"{folder / SCORES} holds no scores ({error}); search again into another folder."
         ) from error
+
+
+def indistinct(
+    scores: Scores,
+    costs: Sequence[ExpectedLatency],
+    bounds: Sequence[Bound],
+    count: int,
+) -> tuple[Projected, ...]:
+    """The `count` fastest architectures within the bounds that cannot be told from the best.
+
+    This is the one-standard-error rule (Breiman et al. 1984, section 3.4.3) with latency as what
+    is to be kept small: a slower network has to be worth its time. The first bound's cost decides.
+
+    Raises:
+        InfeasibleError: No architecture is within the bounds.
+    """
+    best = project(scores.values, costs, bounds)[0]
+    floor = best.score - scores.tolerance
+    return project_fastest(scores.values, costs, bounds, floor, count) or (best,)
 
 
 def candidate_of(found: Projected, costs: Sequence[ExpectedLatency]) -> Candidate:

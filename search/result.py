@@ -117,6 +117,7 @@ class Certificate:
         measured: On the searched device first, then on the others.
         tried: Candidates measured before one held, as (architecture, measured latency).
         is_met: Whether the upper confidence limit on `device` is within `bound_ms`.
+        note: Why much of the bound is unused, where it is; else empty.
     """
 
     architecture: Architecture
@@ -129,6 +130,7 @@ class Certificate:
     macs: int
     params: int
     files: dict[str, str]
+    note: str = ""
 
     def on(self, device: str) -> MeasuredLatency | None:
         """What was measured on `device`, if it was."""

@@ -99,8 +99,9 @@ def _notes(rows: tuple[Network, ...]) -> tuple[str, ...]:
                 if predicted is not None and row.bound_ms is not None
                 else ""
             )
+            why = f": {row.note}" if row.note else ""
             notes.append(
                 f"The network {row.label} uses {row.used_share:.1%} of its bound, under "
-                f"{FULL_USE:.0%}{by_model}; {row.measurements} networks were measured."
+                f"{FULL_USE:.0%}{by_model}{why}; {row.measurements} networks were measured."
             )
     return tuple(notes)

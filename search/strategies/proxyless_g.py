@@ -21,17 +21,10 @@ from ..checkpoint import (
     restore_module,
     restore_optimiser,
 )
-from ..derive import (
-    candidate_of,
-    evaluate,
-    gate_gains,
-    scores_from,
-    write_scores,
-)
+from ..derive import Scores, candidate_of, evaluate, gate_gains, indistinct, write_scores
 from ..gates import one_hot, sample_choices, straight_through
 from ..journal import Journal
 from ..lagrangian import AugmentedLagrangian
-from ..projection import project
 from ..result import Candidate
 from ..supernet import Supernet
 from . import strategies
@@ -50,7 +43,9 @@ class ProxylessGSettings(Settings):
         architecture_rate: Rate of Adam with betas (0, 0.999), as in the released code.
         rho: Weight of the quadratic penalty, `eta` the ascent rate of the multipliers.
         score_batches: Validation batches that the gains are averaged over.
-        capacity_prior: In standard errors of the gains (`scores_from`).
+        capacity_prior: In standard errors of a gain for each e-fold of MACs (`Scores.of`).
+        tolerance: In standard errors of a difference of architectures: of those that cannot be
+            told from the best, the fastest are taken (`indistinct`). 0 takes the best itself.
         candidates: Architectures that are evaluated and ranked.
         calibration_batches: Training batches that batch norm is calibrated on for each of them.
         record_interval: Steps between two lines of the history.
@@ -69,7 +64,8 @@ class ProxylessGSettings(Settings):
     rho: float = Field(default=10.0, ge=0)
     eta: float = Field(default=0.05, gt=0)
     score_batches: int = Field(default=24, ge=1)
-    capacity_prior: float = Field(default=1.0, ge=0)
+    capacity_prior: float = Field(default=4.0, ge=0)
+    tolerance: float = Field(default=1.0, ge=0)
     candidates: int = Field(default=8, ge=1)
     calibration_batches: int = Field(default=4, ge=1)
     record_interval: int = Field(default=5, ge=1)
@@ -82,9 +78,10 @@ class ProxylessG(Strategy):
 
     The architecture's loss on held-out images is cross-entropy plus an augmented Lagrangian on
     `E[LAT]/T - 1` of every bound. The expectation alone does not keep the derived network within
-    the bound, so the architecture is not the most probable one: it maximises the sum of the
-    candidates' marginal gains among all architectures within the bound (`project`). The best few
-    are ranked by validation accuracy with inherited weights and calibrated batch norm.
+    the bound, so the architecture is not the most probable one: among all architectures within
+    the bound, the sum of the candidates' marginal gains is maximised exactly, and the fastest that
+    cannot be told from that maximum are taken (`indistinct`). They are ranked by validation
+    accuracy with inherited weights and calibrated batch norm.
     """
 
     settings: ProxylessGSettings
@@ -270,9 +267,11 @@ class _Search:
         ):
             gains.append(gain)
             yield self._report(self._trained + len(gains), "score")
-        scores = scores_from(gains, problem.space, settings.capacity_prior)
+        scores = Scores.of(
+            gains, problem.space, prior=settings.capacity_prior, errors=settings.tolerance
+        )
         write_scores(folder, scores)
-        found = project(scores, problem.costs, problem.bounds, settings.candidates)
+        found = indistinct(scores, problem.costs, problem.bounds, settings.candidates)
         ranked: list[tuple[float, Candidate]] = []
         for index, projected in enumerate(found):
             accuracy, loss = evaluate(

@@ -51,20 +51,3 @@ def toy_data() -> TensorData:
         return images, labels
 
     return TensorData("quadrants", 4, part(96), part(64), seed=3)
-
-
-@pytest.fixture(scope="session")
-def all_paths():
-    """The supernet's forward with every path computed by ordinary autograd, as a reference."""
-
-    def all_paths(supernet, images, gates):
-        x = supernet.before(images)
-        for block, modules, row in zip(supernet.space.blocks, supernet.blocks, gates, strict=True):
-            gated = zip(row.to(x.dtype), modules, strict=False)  # rows are padded
-            if block.is_skippable:
-                x = x + sum(g * (m(x) - x) for g, m in gated)
-            else:
-                x = sum(g * m(x) for g, m in gated)
-        return supernet.after(x)
-
-    return all_paths

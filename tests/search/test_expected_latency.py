@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from elat.core.errors import ConfigError, MissingLatencyError
+from elat.latency.models.base import LatencyModel, Prediction
+from elat.latency.network import Calibration, NetworkLatency
 from elat.search.architecture import Architecture
 from elat.search.expected_latency import ExpectedLatency
 from elat.search.supernet import Supernet
@@ -116,20 +118,17 @@ def test_free_candidates_cost_nothing_and_nobody_is_asked_for_them(toy):
 
 
 def test_a_calibrated_model_gives_the_network_latency_of_every_architecture(toy):
-    calibration = pytest.importorskip("elat.latency.network")
-    models = pytest.importorskip("elat.latency.models.base")
-
-    class MacsModel(models.LatencyModel):
+    class MacsModel(LatencyModel):
         @classmethod
         def fit(cls, table, *, seed):
             return cls()
 
         def predict(self, operators):
             macs = np.array([operator.macs for operator in operators], dtype=np.float64)
-            return models.Prediction(macs / 1e5, np.zeros(len(macs)))
+            return Prediction(macs / 1e5, np.zeros(len(macs)))
 
-    found = calibration.Calibration("affine+count", 1.1, 0.3, 0.05, 9, 0.1, 0.1, (0.1,), {})
-    latency = calibration.NetworkLatency(MacsModel(), found)
+    found = Calibration("affine+count", 1.1, 0.3, 0.05, 9, 0.1, 0.1, (0.1,), {})
+    latency = NetworkLatency(MacsModel(), found)
     cost = ExpectedLatency.from_network_latency(toy, "device", latency)
     for architecture in every(toy)[::9]:
         predicted = latency.predict(toy.operators(architecture)).latency_ms

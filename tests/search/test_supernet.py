@@ -133,36 +133,12 @@ def test_accuracy_counts_every_image_once():
     assert (share, loss) == (0.75, pytest.approx(expected, rel=1e-6))
 
 
-class Meter:
-    """Bytes of distinct storages that autograd keeps for the backward pass; parameters apart."""
-
-    def __init__(self, module):
-        self._parameters = {p.untyped_storage().data_ptr() for p in module.parameters()}
-        self._kept: dict[int, int] = {}
-
-    def pack(self, tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._parameters:
-            self._kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    @property
-    def kept_bytes(self):
-        return sum(self._kept.values())
-
-
-def kept_bytes(module, forward):
-    meter = Meter(module)
-    with torch.autograd.graph.saved_tensors_hooks(meter.pack, lambda tensor: tensor):
-        output = forward()
-    assert output.requires_grad
-    return meter.kept_bytes
-
-
 @pytest.mark.parametrize(
     ("kernels", "expansions"), [([3, 5], [3]), ([3, 5], [3, 6]), ([3, 5, 7], [3, 6])]
 )
-def test_an_architecture_step_keeps_the_activations_of_one_path(all_paths, kernels, expansions):
+def test_an_architecture_step_keeps_the_activations_of_one_path(
+    all_paths, kept_bytes, kernels, expansions
+):
     """O(1) paths instead of O(N), as the paper claims (section 3.2)."""
     widths = [16, 8, 16, 8, 16]
     space = space_from_description(

@@ -62,15 +62,15 @@ def test_operators_of_a_float_file(operator, expected):
 @pytest.mark.parametrize(
     ("operator", "expected"),
     [
-        (Conv(8, 8, 8, 3, activation=Activation.RELU), {"QLinearConv"}),
-        (Conv(8, 8, 8, 5, 2, groups=8), {"QLinearConv"}),
-        (MBConv(8, 8, 8, 3), {"QLinearConv", "QLinearAdd"}),
-        (Pool(8, 8, 3, 2), {"QLinearAveragePool"}),
-        (Pool(8, 8, 3, 2, Pooling.MAX), {"MaxPool"}),
-        (Concat((8, 8), 4), {"Concat"}),
+        (Conv(8, 8, 8, 3, activation=Activation.RELU), ["QLinearConv"]),
+        (Conv(8, 8, 8, 5, 2, groups=8), ["QLinearConv"]),
+        (MBConv(8, 8, 8, 3), ["QLinearConv", "QLinearAdd"]),
+        (Pool(8, 8, 3, 2), ["QLinearAveragePool"]),
+        (Pool(8, 8, 3, 2, Pooling.MAX), ["MaxPool"]),
+        (Concat((8, 8), 4), ["Concat"]),
         (
             Chain((Conv(8, 8, 8, 3), GlobalPool(8, 8), Linear(8, 3))),
-            {"QLinearConv", "QLinearGlobalAveragePool", "QGemm"},
+            ["QLinearConv", "QLinearGlobalAveragePool", "QGemm"],
         ),
     ],
     ids=str,
@@ -85,7 +85,7 @@ def test_onnx_runtime_runs_the_quantised_file_on_integers_only(operator, expecte
     ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     optimised = onnx.load(tmp_path / "optimised.onnx")
     kinds = Counter(node.op_type for node in optimised.graph.node)
-    assert kinds.keys() - {"Transpose", "Flatten", "Reshape"} == expected
+    assert kinds.keys() - {"Transpose", "Flatten", "Reshape"} == set(expected)
 
 
 def test_quantised_files_take_uint8_and_say_their_scales():

@@ -1,0 +1,91 @@
+"""Sums over operators against measured whole networks: in-situ operators, and operators alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from elat.flows.calibrate import sample_networks
+from elat.latency.calibration import Calibration, best_additive_fit
+from elat.latency.in_situ import in_situ_table
+
+NETWORKS = 30
+SEED = 0
+
+
+def test_additivity(benchmark, figure, campaigns, space, device):
+    """The yardstick is the best sum of one number per choice, by any fit, to the same networks."""
+    architectures = sample_networks(space, NETWORKS, SEED)
+    networks = [space.network(a) for a in architectures]
+
+    def measure_all():
+        fresh = campaigns(device, "standard", 0)
+        fresh.add(space.all_operators())
+        fresh.add(tuple(networks))
+        return fresh
+
+    fresh = benchmark.pedantic(measure_all, rounds=1, iterations=1)
+    found = fresh.measured
+    operators = [space.operators(a) for a in architectures]
+    measured = np.array([found[n].latency_ms for n in networks])
+    widths = [found[n].relative_half_width for n in networks]
+    in_situ = in_situ_table(space.all_operators(), fresh.campaign.condition, found)
+    alone = {o: found[o].latency_ms for o in space.all_operators() if not o.is_free}
+    figure(f"{device}: 95 % interval of a network, +-", 100 * float(np.median(widths)), "%")
+    counts = [sum(not o.is_free for o in part) for part in operators]
+    kinds = _kinds(operators)
+    free = 100 * best_additive_fit(kinds, measured.tolist()).loo_mape
+    for method, table in (("in situ", in_situ), ("alone", alone)):
+        sums = np.array([sum(table[o] for o in part if not o.is_free) for part in operators])
+        where = f"{device} {method}"
+        figure(
+            f"{where}: error of the plain sum",
+            100 * float(np.abs(sums / measured - 1).mean()),
+            "%",
+        )
+        figure(f"{where}: bias of the plain sum", 100 * float((sums / measured - 1).mean()), "%")
+        calibration = Calibration.fit(sums.tolist(), counts, measured.tolist())
+        loo = 100 * calibration.loo_mape
+        figure(f"{where}: error after calibration ({calibration.form}), left out", loo, "%")
+        around = 100 * _ridge_around(sums, counts, kinds, measured)
+        best = min(free, around)
+        figure(f"{where}: best additive fit, left out", best, "%")
+        figure(f"{where}: calibration behind it", loo - best, "points", most=0.5)
+
+
+def _kinds(operators):
+    """How often each network holds each operator: `networks operators`."""
+    distinct = list(dict.fromkeys(o for part in operators for o in part if not o.is_free))
+    counts = [Counter(part) for part in operators]
+    return np.array([[count[o] for o in distinct] for count in counts], np.float64)
+
+
+def _ridge_around(sums, counts, kinds, measured):
+    """Least leave-one-out error of: calibrated sum plus a penalised correction of each operator.
+
+    Intercept, slope and cost per operator are free, so this holds every calibration; its penalty
+    is chosen by the very error that is returned, which flatters it.
+    """
+    base = np.stack([np.ones_like(sums), sums, np.asarray(counts, np.float64)], axis=1)
+    # In relative terms; a correction is a share of what the operator was measured to take.
+    design = np.hstack([base, kinds - kinds.mean(axis=0)]) / measured[:, None]
+    penalised = np.diag([0.0] * base.shape[1] + [1.0] * kinds.shape[1])
+    errors = []
+    for alpha in np.logspace(-4, 6, 41) / float(np.mean(measured**2)):
+        solved = np.linalg.lstsq(design.T @ design + alpha * penalised, design.T, rcond=None)[0]
+        residuals = 1 - design @ (solved @ np.ones(len(measured)))
+        leverage = np.einsum("ij,ji->i", design, solved)
+        errors.append(float(np.mean(np.abs(residuals / np.maximum(1 - leverage, 1e-12)))))
+    return min(errors)
+
+
+def test_the_yardstick_finds_an_exact_sum():
+    """Networks that are sums of operators leave nothing to either fit."""
+    random = np.random.default_rng(0)
+    kinds = random.integers(0, 3, (30, 5)).astype(np.float64)
+    measured = 1 + kinds @ np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    counts = kinds.sum(axis=1).tolist()
+    assert _ridge_around(measured - 1, counts, kinds, measured) == pytest.approx(0, abs=1e-6)
+    assert best_additive_fit(kinds, measured.tolist()).loo_mape < 1e-3

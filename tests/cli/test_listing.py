@@ -1,0 +1,59 @@
+"""The lists: complete, readable, and valid JSON."""
+
+from __future__ import annotations
+
+import pytest
+
+from elat.devices.device import card_paths
+from elat.latency.models import latency_models
+from elat.latency.runtimes import runtimes
+from elat.search.spaces import space_names
+from elat.search.strategies import strategies
+
+LISTS = {
+    "devices": ("id", lambda: sorted(card_paths())),
+    "runtimes": ("name", lambda: sorted(runtimes)),
+    "spaces": ("name", space_names),
+    "models": ("name", lambda: sorted(latency_models)),
+    "strategies": ("name", lambda: sorted(strategies)),
+}
+
+
+@pytest.mark.parametrize("verb", LISTS)
+def test_lists_hold_every_name(elat, empty_home, verb):
+    key, names = LISTS[verb]
+    said = elat(verb, "--json")
+    assert said.code == 0, said.err
+    assert sorted(row[key] for row in said.json) == sorted(names())
+    table = elat(verb)
+    assert table.code == 0
+    assert all(name in table.out for name in names())
+
+
+def test_spaces_are_counted_exactly(elat):
+    found = {row["name"]: row for row in elat("spaces", "--json").json}
+    assert found["proxyless-mobile"]["architectures"] == 221_502_229_807_900_608
+    assert found["proxyless-mobile"]["blocks"] == 21
+    for row in found.values():
+        assert 0 < row["macs"]["min"] < row["macs"]["max"]
+
+
+def test_a_runtime_says_its_version_or_why_not(elat):
+    for row in elat("runtimes", "--json").json:
+        assert (row["version"] is None) == (row["reason"] is not None)
+
+
+def test_the_doctor_examines_this_machine(elat, empty_home):
+    said = elat("doctor", "local-ort", "--json")
+    failed = [check for check in said.json if check["status"] == "fail"]
+    assert said.code == (3 if failed else 0)
+    assert all(check["status"] in ("pass", "warn", "fail") for check in said.json)
+    assert all(check["repair"] for check in said.json if check["status"] != "pass")
+
+
+def test_cards_at_home_join_the_list(elat, empty_home):
+    (empty_home / "devices").mkdir(parents=True)
+    (empty_home / "devices" / "mine.yaml").write_text(
+        "{schema: 1, id: mine, kind: local_cpu, runtime: {name: onnxruntime}}"
+    )
+    assert "mine" in [row["id"] for row in elat("devices", "--json").json]

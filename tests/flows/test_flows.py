@@ -1,0 +1,124 @@
+"""The pieces that join measuring, searching and data."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from elat.core.errors import ArtefactError, ConfigError, InfeasibleError, MissingLatencyError
+from elat.flows.calibrate import calibrate, measure_networks, measured_networks, sample_networks
+from elat.flows.fitting import find_latency, fit_space
+from elat.flows.images import VALIDATION_SHARE, open_data, split_data
+from elat.flows.measuring import spelled
+from elat.flows.searching import latency_quantile, run_search
+from elat.latency.models.folder import read_model
+from elat.search.expected_latency import ExpectedLatency
+from elat.search.result import SearchResult
+from elat.search.spaces import find_space
+
+
+@pytest.fixture
+def model(lab, campaign, tmp_path):
+    """A ridge model of the lab's table, in a folder of its own."""
+    return fit_space(campaign.store, lab.device, lab.space, "ridge", tmp_path / "model", 0)
+
+
+def test_sampled_networks_are_distinct_and_fixed_by_the_seed(lab):
+    first = sample_networks(lab.space, 20, seed=3)
+    assert len(set(first)) == 20
+    assert sample_networks(lab.space, 20, seed=3) == first
+    assert sample_networks(lab.space, 20, seed=4) != first
+    small = find_space(
+        str(lab.folder / "tiny.yaml"), ("stages=[{width: 4, blocks: 1, stride: 1}]",)
+    )
+    assert len(sample_networks(small, 10**6, seed=0)) == small.size
+
+
+def test_a_calibrated_model_predicts_whole_networks(lab, campaign, model):
+    sampled = sample_networks(lab.space, 8, seed=0)
+    assert measured_networks(campaign, lab.space, sampled) == ()
+    list(measure_networks(campaign, lab.space, sampled))
+    measured = measured_networks(campaign, lab.space, sampled)
+    assert [m.architecture for m in measured] == list(sampled)
+    calibrated = calibrate(model, "toy", lab.space, measured)
+    assert calibrated.calibration is not None
+    assert calibrated.folder is not None
+    again = read_model(calibrated.folder)
+    assert again.calibration == calibrated.calibration
+    for network in measured:
+        predicted = again.network.predict(lab.space.operators(network.architecture)).latency_ms
+        assert predicted == pytest.approx(network.measurement.latency_ms, rel=0.1)
+    with pytest.raises(ArtefactError, match="of device toy, not local-ort"):
+        calibrate(model, "local-ort", lab.space, measured)
+
+
+def test_the_newest_model_of_the_device_and_space_is_found(lab, campaign, tmp_path, monkeypatch):
+    monkeypatch.setenv("ELAT_HOME", str(tmp_path))
+    with pytest.raises(MissingLatencyError, match=r"elat fit --device toy --space tiny\.yaml"):
+        find_latency(None, "toy", lab.space)
+    fit_space(campaign.store, lab.device, lab.space, "ridge", None, 0)
+    newest = fit_space(campaign.store, lab.device, lab.space, "lookup", None, 0)
+    found = find_latency(None, "toy", lab.space)
+    assert (found.name, found.sha256) == ("lookup", newest.sha256)
+    with pytest.raises(MissingLatencyError):
+        find_latency(None, "toy", find_space("proxyless-tiny"))
+
+
+def test_spaces_are_spelled_as_the_command_line_takes_them(lab):
+    assert spelled(find_space("proxyless-tiny")) == "proxyless-tiny"
+    assert spelled(lab.space) == "tiny.yaml"
+
+
+def test_quantiles_of_the_latency_rise_within_its_range(lab):
+    model = find_latency(lab.scaled(1.0), "toy", lab.space)
+    cost = ExpectedLatency.from_network_latency(lab.space, "toy", model.network)
+    found = [latency_quantile(cost, q) for q in (0.0, 0.1, 0.5, 0.9, 1.0)]
+    assert found == sorted(found)
+    assert cost.of(cost.fastest()) <= found[0]
+    assert found[-1] <= cost.of(cost.slowest()) * (1 + 1e-12)
+    assert latency_quantile(cost, 0.5) == found[2]
+    sampled = sample_networks(lab.space, 2000, seed=9)
+    share = sum(cost.of(a) <= found[2] for a in sampled) / len(sampled)
+    assert share == pytest.approx(0.5, abs=5 * math.sqrt(0.25 / len(sampled)))
+
+
+def test_a_bound_is_resolved_before_anything_is_written(lab, tmp_path):
+    order = lab.order(lab.scaled(1.0), tmp_path / "run")
+    started = run_search(order)
+    assert started.model is not None
+    assert [bound.name for bound in started.bounds] == ["toy"]
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InfeasibleError, match="the fastest takes"):
+        run_search(replace(order, bound_quantile=None, bound_ms=1e-9))
+    with pytest.raises(ConfigError, match="--device"):
+        run_search(replace(order, device=None))
+    with pytest.raises(ConfigError, match="needs a bound"):
+        run_search(replace(order, bound_quantile=None))
+
+
+def test_latency_and_macs_can_be_bounded_together(lab, tmp_path):
+    order = replace(lab.order(lab.scaled(1.0), tmp_path / "run"), bound_macs=80_000.0)
+    *_, result = run_search(order).steps
+    assert isinstance(result, SearchResult)
+    assert [limit.name for limit in result.limits] == ["toy", "macs"]
+    for candidate in result.candidates:
+        assert candidate.macs <= 80_000
+        assert candidate.predicted[0] <= result.limits[0].limit
+
+
+def test_a_fifth_of_every_class_is_held_out(lab):
+    data = open_data("digits", lab.space)
+    assert (data.channels, data.resolution) == (1, 8)
+    split = split_data(data, seed=1)
+    assert not set(split.train) & set(split.validation)
+    assert len(split.train) + len(split.validation) == len(data.train)
+    held = Counter(data.train.labels[np.asarray(split.validation)].tolist())
+    whole = Counter(data.train.labels.tolist())
+    for label, count in whole.items():
+        assert held[label] == pytest.approx(VALIDATION_SHARE * count, abs=1)
+    assert (split_data(data, seed=1).train == split.train).all()
+    assert not np.array_equal(split_data(data, seed=2).train, split.train)
