@@ -45,7 +45,7 @@ NETWORKS = (*ENGINES, "macs")
 PROTOCOL = "screen"
 WORKERS = 2
 SEARCH = ("batch_size=32", "architecture_batch_size=32", "score_batches=32")
-TRAINING = ("epochs=20",)
+TRAINING = ("epochs=12",)
 TRAINING_SEEDS = 2
 
 

@@ -139,9 +139,10 @@ def indistinct(
     Raises:
         InfeasibleError: No architecture is within the bounds.
     """
+    if scores.tolerance <= 0:
+        return project(scores.values, costs, bounds, count)
     best = project(scores.values, costs, bounds)[0]
-    floor = best.score - scores.tolerance
-    return project_fastest(scores.values, costs, bounds, floor, count) or (best,)
+    return project_fastest(scores.values, costs, bounds, best.score - scores.tolerance, count)
 
 
 def candidate_of(found: Projected, costs: Sequence[ExpectedLatency]) -> Candidate:

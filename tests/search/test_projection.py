@@ -12,7 +12,7 @@ from elat.core.errors import ConfigError, InfeasibleError
 from elat.latency.operators.conv import Conv
 from elat.search.bound import Bound
 from elat.search.expected_latency import ExpectedLatency
-from elat.search.projection import project
+from elat.search.projection import project, project_fastest
 from elat.search.spaces import ChoiceBlock, SearchSpace
 
 
@@ -156,3 +156,35 @@ def test_scores_must_be_numbers():
         project(np.array([[0.0, np.nan]]), [cost], [Bound("device", 3.0)])
     with pytest.raises(ConfigError):
         project(np.zeros((1, 2)), [], [])
+
+
+@settings(deadline=None, max_examples=100)
+@given(problems(), st.integers(1, 4), st.floats(0.01, 5))
+def test_the_fastest_that_score_enough_are_those_of_the_enumeration(problem, count, tolerance):
+    scores, costs, bounds = problem
+    truth = brute(scores, costs, bounds)
+    if not truth:
+        with pytest.raises(InfeasibleError):
+            project_fastest(scores, costs, bounds, 0.0, count)
+        return
+    floor = truth[0] - tolerance
+    found = project_fastest(scores, costs, bounds, floor, count)
+    allowed = sorted(
+        costs[0].of_choices(choices)
+        for choices in itertools.product(*map(range, costs[0].space.counts))
+        if sum(scores[b, c] for b, c in enumerate(choices)) >= floor
+        and all(k.of_choices(choices) <= b.limit for k, b in zip(costs, bounds, strict=True))
+    )
+    assert len({p.architecture for p in found}) == len(found)
+    reached = [costs[0].of(p.architecture) for p in found]
+    # A score within the solver's tolerance of the floor may come in on top.
+    assert reached[0] <= allowed[0] + 1e-6 * (1 + abs(allowed[0]))
+    assert all(p.score >= floor - 1e-4 for p in found)
+    assert reached == sorted(reached) or max(np.diff(np.sort(reached) - reached)) < 1e-6
+
+
+def test_nothing_is_printed(capfd):
+    counts = [7] * 6
+    cost = instance(counts, [float(v % 5) for v in range(42)], 1.0)
+    project(np.arange(42.0).reshape(6, 7) % 3, [cost], [Bound("device", 9.0)], count=4)
+    assert capfd.readouterr().out == ""
