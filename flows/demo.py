@@ -44,7 +44,13 @@ CALIBRATION_NETWORKS = 24
 NETWORKS = (*ENGINES, "macs")
 PROTOCOL = "screen"
 WORKERS = 2
-SEARCH = ("batch_size=32", "architecture_batch_size=32", "score_batches=32")
+SEARCH = (
+    "warmup_steps=150",
+    "steps=200",
+    "batch_size=32",
+    "architecture_batch_size=32",
+    "score_batches=32",
+)
 TRAINING = ("epochs=12",)
 TRAINING_SEEDS = 2
 

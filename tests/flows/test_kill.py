@@ -21,8 +21,8 @@ from elat.latency.protocol import SCREEN
 from elat.latency.store import open_store
 from elat.search.spaces import find_space
 
-KILLS = 10
-LONGEST_S = 5.0
+KILLS = 8
+EARLY = 0.25
 SPACE = """
 family: mbconv-chain
 resolution: 16
@@ -58,9 +58,30 @@ def started(home: Path, *words: object) -> subprocess.Popen[bytes]:
     )
 
 
-def killed_after(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Wait so long, then kill the whole group; it may have finished before."""
+def written(path: Path | None) -> int | None:
+    """When `path` was last written, in nanoseconds; None if it does not exist."""
+    try:
+        return path.stat().st_mtime_ns if path else None
+    except FileNotFoundError:
+        return None
+
+
+def killed(
+    process: subprocess.Popen[bytes],
+    chance: random.Random,
+    longest_s: float,
+    behind: Path | None = None,
+) -> None:
+    """Kill the whole group at a random moment; it may have finished before.
+
+    Most moments lie behind a change of the file `behind`, which says that work was done.
+    """
+    is_early = behind is None or chance.random() < EARLY
+    seconds = chance.uniform(0.0, longest_s)
+    before = written(behind)
     with process:
+        while not is_early and written(behind) == before and process.poll() is None:
+            time.sleep(0.02)
         time.sleep(seconds)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -95,7 +116,7 @@ def test_measuring_that_is_killed_loses_nothing_and_repeats_nothing(
     chance = random.Random(20)
     before: Counter[Operator] = Counter()
     for _ in range(KILLS):
-        killed_after(started(home, *command), chance.uniform(0.2, LONGEST_S))
+        killed(started(home, *command), chance, 6.0)
         after = launch_counts(store)
         assert after >= before, "a launch that was stored is gone"
         before = after
@@ -113,7 +134,7 @@ def test_measuring_that_is_killed_loses_nothing_and_repeats_nothing(
 @pytest.mark.slow
 def test_a_search_that_is_killed_ends_in_the_same_bytes(space: Path, tmp_path: Path) -> None:
     def command(name: str) -> tuple[object, ...]:
-        settings = ("warmup_steps=40", "steps=60", "score_batches=2", "candidates=3")
+        settings = ("warmup_steps=150", "steps=300", "score_batches=2", "candidates=3")
         return (
             "search", "--space", space, "--bound-macs", 100_000, "--out", tmp_path / name,
             *(word for setting in settings for word in ("--set", setting)),
@@ -123,8 +144,9 @@ def test_a_search_that_is_killed_ends_in_the_same_bytes(space: Path, tmp_path: P
     finish(started(home, *command("whole")))
     chance = random.Random(21)
     for _ in range(KILLS):
-        killed_after(started(home, *command("killed")), chance.uniform(0.5, LONGEST_S))
+        process = started(home, *command("killed"))
+        killed(process, chance, 3.0, tmp_path / "killed" / "checkpoint.safetensors")
     finish(started(home, *command("killed")))
     for name in ("result.json", "history.jsonl", "scores.json"):
-        whole, killed = tmp_path / "whole" / name, tmp_path / "killed" / name
-        assert whole.read_bytes() == killed.read_bytes(), name
+        whole, resumed = tmp_path / "whole" / name, tmp_path / "killed" / name
+        assert whole.read_bytes() == resumed.read_bytes(), name
