@@ -21,7 +21,7 @@ from elat.latency.protocol import SCREEN
 from elat.latency.store import open_store
 from elat.search.spaces import find_space
 
-KILLS = 8
+KILLS = 20
 EARLY = 0.25
 SPACE = """
 family: mbconv-chain
