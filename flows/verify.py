@@ -194,15 +194,15 @@ class Repair:
         """Why `chosen` leaves more than a tenth of the bound unused, if it does."""
         if not chosen.holds(self._limit.limit) or self._is_good(chosen):
             return ""
-        slower = project(self._scores.values, [self._cost], [self._bound])[0]
-        gained = slower.score - self._score_of(chosen.architecture)
+        best = project(self._scores.values, [self._cost], [self._bound])[0]
+        gained = best.score - self._score_of(chosen.architecture)
         if gained > self._scores.tolerance:
             return "the networks measured nearer to the bound broke it"
         return (
-            f"the slowest that the bound allows, {self._cost.of(slower.architecture):.4g} ms by "
-            f"the model, scores {gained:.3g} nats higher, which is within the "
-            f"{self._scores.tolerance:.3g} nats that the search can tell apart; so the faster one "
-            "was taken"
+            f"the best score within the bound, that of a network of "
+            f"{self._cost.of(best.architecture):.4g} ms by the model, is {gained:.3g} nats higher; "
+            f"the search cannot tell less than {self._scores.tolerance:.3g} nats apart, so the "
+            "faster network was taken"
         )
 
     @property

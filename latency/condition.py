@@ -122,8 +122,15 @@ class Condition:
             }
         )
 
+    @property
+    def engine(self) -> str:
+        """Runtime and installed version, in words."""
+        if self.runtime_version.startswith(self.runtime):
+            return self.runtime_version
+        return f"{self.runtime} ({self.runtime_version})"
+
     def __str__(self) -> str:
         return (
-            f"{self.device} ({self.runtime} {self.runtime_version}, {self.precision}, "
+            f"{self.device} ({self.engine}, {self.precision}, "
             f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}, {self.method})"
         )

@@ -43,7 +43,7 @@ class Protocol:
     min_launches: int
     max_launches: int
     looks: tuple[int, ...]
-    passes: int = 32
+    passes: int = 48
     max_passes: int = 256
     group_min_ms: float = 2000.0
     slice_ms: float = 2.0

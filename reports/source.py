@@ -47,8 +47,7 @@ class Source:
         if here is None:
             return "condition not recorded"
         threads = f"{here.threads} thread{'s' * (here.threads > 1)}"
-        engine = f"{here.runtime} {here.runtime_version}"
-        return f"{engine}, {here.precision}, batch {here.batch}, {threads}"
+        return f"{here.engine}, {here.precision}, batch {here.batch}, {threads}"
 
     def __str__(self) -> str:
         return f"{self.origin} on {self.device}: {self.setting}"
