@@ -200,9 +200,9 @@ class Repair:
             return "the networks measured nearer to the bound broke it"
         return (
             f"the best score within the bound, that of a network of "
-            f"{self._cost.of(best.architecture):.4g} ms by the model, is {gained:.3g} nats higher; "
-            f"the search cannot tell less than {self._scores.tolerance:.3g} nats apart, so the "
-            "faster network was taken"
+            f"{self._cost.of(best.architecture):.4g} ms by the model, is {gained:.3g} nats "
+            f"higher; the search cannot tell less than {self._scores.tolerance:.3g} nats apart, "
+            "so the faster network was taken"
         )
 
     @property

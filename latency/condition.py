@@ -125,9 +125,8 @@ class Condition:
     @property
     def engine(self) -> str:
         """Runtime and installed version, in words."""
-        if self.runtime_version.startswith(self.runtime):
-            return self.runtime_version
-        return f"{self.runtime} ({self.runtime_version})"
+        repeated = self.runtime_version.startswith(self.runtime)
+        return self.runtime_version if repeated else f"{self.runtime} {self.runtime_version}"
 
     def __str__(self) -> str:
         return (

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from ..latency.models.evaluate import CROSS_VALIDATION
 from .inputs import ReportInputs
+from .models import ModelFolder
 from .networks import Network, networks
 from .source import has_simulated
 from .specialisation import check_specialisation, compare
@@ -106,20 +107,30 @@ def _accuracy(rows: tuple[Network, ...]) -> Statement | None:
 
 
 def _prediction(inputs: ReportInputs) -> Statement | None:
+    """For each device the smallest errors, and the model that has each; the table has them all."""
     parts = []
-    for model in sorted(inputs.models, key=lambda m: (m.device, m.name)):
+    for device in sorted({model.device for model in inputs.models}):
+        here = [model for model in inputs.models if model.device == device]
         words = []
-        if model.held_out and model.held_out.method == CROSS_VALIDATION and model.held_out.rows:
+        if seen := [(e, m.name) for m in here if (e := _held_out_error(m)) is not None]:
+            error, name = min(seen)
+            words.append(f"{error:.1%} on operators it had not seen ({name})")
+        if whole := [(m.calibration, m.name) for m in here if m.calibration is not None]:
+            calibration, name = min(whole, key=lambda pair: (pair[0].loo_mape, pair[1]))
             words.append(
-                f"{held_out_errors(model.held_out)[ALL].mape:.1%} on operators it had not seen"
-            )
-        if model.calibration:
-            words.append(
-                f"{model.calibration.loo_mape:.1%} on whole networks after calibration (each of "
-                f"{model.calibration.networks} left out in turn)"
+                f"{calibration.loo_mape:.1%} on whole networks, each of {calibration.networks} "
+                f"left out of the calibration in turn ({name})"
             )
         if words:
-            parts.append(f"{model.name} on {model.device}: {' and '.join(words)}")
+            parts.append(f"{device}: {', and '.join(words)}")
     if not parts:
         return None
-    return Statement("How good the predictions are", f"{'; '.join(parts)}.", Verdict.PLAIN)
+    text = f"Smallest mean errors. {'; '.join(parts)}."
+    return Statement("How good the predictions are", text, Verdict.PLAIN)
+
+
+def _held_out_error(model: ModelFolder) -> float | None:
+    held_out = model.held_out
+    if held_out and held_out.method == CROSS_VALIDATION and held_out.rows:
+        return held_out_errors(held_out)[ALL].mape
+    return None

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
 
 from ...latency.models.evaluate import CROSS_VALIDATION, HeldOutRow
 from ..inputs import ReportInputs
@@ -96,7 +97,7 @@ def _draw_panel(axes: Axes, row: Panel, kinds: list[str], style: Style) -> None:
         xscale="log", yscale="log", xlim=ends, ylim=ends,
     )  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        axis.set_major_locator(LogLocator(subs=_steps(ends), numticks=6))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
     found = row.errors
@@ -106,3 +107,9 @@ def _draw_panel(axes: Axes, row: Panel, kinds: list[str], style: Style) -> None:
         f"mean error {found.mape:.1%}\nwithin 5%: {found.within_5:.0%}\n"
         f"within 10%: {found.within_10:.0%}{rank}",
     )  # fmt: skip
+
+
+def _steps(ends: NDArray[np.float64]) -> tuple[float, ...]:
+    """Ticks in a decade: few where there are many decades, so that labels keep clear."""
+    decades = np.log10(ends[1] / ends[0])
+    return (1.0, 2.0, 5.0) if decades < 2.0 else (1.0,)
