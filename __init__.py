@@ -10,7 +10,20 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PUBLIC: dict[str, str] = {}
+_PUBLIC = {
+    "Architecture": "search.architecture",
+    "Condition": "latency.condition",
+    "Device": "devices.device",
+    "ExpectedLatency": "search.expected_latency",
+    "LatencyTable": "latency.table",
+    "NetworkLatency": "latency.network",
+    "find_device": "devices.device",
+    "find_space": "search.spaces",
+    "open_store": "latency.store",
+    "read_model": "latency.models.folder",
+    "read_run": "search.result",
+    "read_table": "latency.table",
+}
 
 
 def __getattr__(name: str) -> Any:

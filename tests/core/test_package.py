@@ -121,8 +121,11 @@ def test_unknown_attributes_of_the_package_are_missing() -> None:
 def test_public_names_exist_and_are_listed() -> None:
     import elat
 
-    for name in elat._PUBLIC:
-        assert getattr(elat, name).__name__ == name
+    assert elat._PUBLIC
+    for name, module in elat._PUBLIC.items():
+        found = getattr(elat, name)
+        assert found.__name__ == name
+        assert found.__module__ == f"elat.{module}"
         assert name in dir(elat)
 
 
