@@ -51,7 +51,7 @@ SEARCH = (
     "architecture_batch_size=32",
     "score_batches=32",
 )
-TRAINING = ("epochs=12",)
+TRAINING = ("epochs=8",)
 TRAINING_SEEDS = 2
 
 
