@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +10,19 @@ from pathlib import Path
 import torch
 
 from ..core.config import parse
-from ..core.errors import ArtefactError
+from ..core.errors import ArtefactError, InfeasibleError
 from ..core.seeding import spawn, torch_generator
 from ..datasets.images import ImageData
 from ..search.architecture import Architecture
 from ..search.comparison import macs_matched
 from ..search.evaluate import accuracy
-from ..search.result import Trained, TrainingRecord, read_run, write_record
+from ..search.result import Certificate, Trained, TrainingRecord, read_run, write_record
 from ..search.spaces import SearchSpace, space_from_description
 from ..search.training import TrainingSettings, TrainingStep, train_network
 from .images import open_data, split_data
 from .searching import THREADS, read_settings
+
+logger = logging.getLogger(__name__)
 
 _TEST_BATCH = 256
 _WEIGHTS = "weights"
@@ -57,20 +60,30 @@ def train_run(order: TrainOrder) -> Iterator[TrainingStep | TrainingRecord]:
     )
     space = space_from_description(run.result.space)
     chosen = run.certificate.architecture
-    generator = torch_generator(order.seed, "macs-matched")
-    matched = macs_matched(space, run.certificate.macs, generator, exclude=(chosen,))
+    matched = _matched(space, run.certificate, order.seed)
     data = open_data(order.data, space)
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
         trainings = _Trainings(order, space, data, settings)
         network = yield from trainings.run(chosen, "network")
-        other = yield from trainings.run(matched, "macs-matched")
+        other = None if matched is None else (yield from trainings.run(matched, "macs-matched"))
     finally:
         torch.set_num_threads(before)
     record = TrainingRecord(order.data, network, other)
     write_record(order.folder, record)
     yield record
+
+
+def _matched(space: SearchSpace, certificate: Certificate, seed: int) -> Architecture | None:
+    """A network of as many MACs to compare with; None where the space has no other such."""
+    generator = torch_generator(seed, "macs-matched")
+    chosen = certificate.architecture
+    try:
+        return macs_matched(space, certificate.macs, generator, exclude=(chosen,))
+    except InfeasibleError as error:
+        logger.warning("Nothing to compare with: %s", error)
+        return None
 
 
 class _Trainings:
