@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -122,7 +121,7 @@ def settings() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, settings: list[str]) -> Iterator[Flow]:
+def finished(tmp_path_factory: pytest.TempPathFactory, settings: list[str]) -> Flow:
     """measure, table, fit, calibrate, search, verify, train and report, once for all tests."""
     flow = Flow(tmp_path_factory.mktemp("flow"))
     flow.space.write_text(TINY)
@@ -141,8 +140,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, settings: list[str]) -> I
         flow.step("verify", flow.run, "--protocol", "screen")
         flow.step("train", flow.run, "--set", "epochs=1")
         flow.step("report", flow.run, flow.model, "--out", flow.folder / "report")
-        yield flow
+    # Undone before the tests run: other tests of the session must not meet the hasty protocol.
     torch.set_num_threads(threads)
+    return flow
 
 
 @pytest.fixture
