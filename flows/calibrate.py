@@ -11,7 +11,8 @@ from ..latency.in_situ import measured_under
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.models.folder import LoadedModel, write_calibration
-from ..latency.network import Calibration, NetworkLatency
+from ..latency.network import NetworkLatency
+from ..latency.network import calibrate as fit_calibration
 from ..latency.table import check_device
 from ..search.architecture import Architecture
 from ..search.spaces import SearchSpace
@@ -63,13 +64,13 @@ def calibrate(
     """
     check_device(model.condition, device_id)
     operators = [space.operators(n.architecture) for n in networks]
-    sums = [float(model.model.predict(o).latency_ms.sum()) for o in operators]
     measured = [n.measurement.latency_ms for n in networks]
-    calibration = Calibration.fit(sums, [len(o) for o in operators], measured)
-    latency = NetworkLatency(model.model, calibration)
+    calibration = fit_calibration(model.model, operators, measured)
+    sums = NetworkLatency(model.model).predict_many(operators)
+    predictions = NetworkLatency(model.model, calibration).predict_many(operators)
     rows = [
-        _row(space, network, total, latency.predict(parts).latency_ms)
-        for network, parts, total in zip(networks, operators, sums, strict=True)
+        _row(space, network, total.latency_ms, predicted.latency_ms)
+        for network, total, predicted in zip(networks, sums, predictions, strict=True)
     ]
     return write_calibration(model, calibration, rows)
 

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..core.artefact import write_bytes
-from ..core.errors import ConfigError, MeasurementError
+from ..core.errors import ConfigError, MeasurementError, MissingLatencyError
 from ..core.seeding import torch_generator
 from ..devices.device import Device, card_paths, find_device
 from ..latency.artefacts import export
@@ -300,8 +300,6 @@ def _predictions(
     order: VerifyOrder, space: SearchSpace, chosen: Architecture, devices: tuple[str, ...]
 ) -> dict[str, float]:
     """What the newest models say of the network, for the devices that have one."""
-    from ..core.errors import MissingLatencyError
-
     found = {}
     for index, device in enumerate(devices):
         try:
