@@ -28,10 +28,12 @@ from elat.latency.operators.identity import Identity
 from elat.latency.operators.linear import Linear
 from elat.latency.operators.mbconv import MBConv
 from elat.latency.operators.point_conv import PointConv
+from elat.latency.operators.point_sum import PointSum
 from elat.latency.operators.pool import Pool
 from elat.latency.operators.serial import from_json, key, kind_of, to_json
 from elat.latency.operators.shift import Shift
 from elat.latency.operators.squeeze_excite import SqueezeExcite
+from elat.latency.operators.sum import Sum
 from elat.latency.operators.weights import initialise, randomise_statistics
 from elat.latency.operators.zero import Zero
 
@@ -73,6 +75,11 @@ EXAMPLES: tuple[Operator, ...] = (
     ChannelShuffle(6, 5, 3),
     Shift(4, 5),
     Concat((3, 5, 2), 4),
+    Sum(2, 4, 5),
+    Sum(3, 4, 5, Activation.RELU),
+    Sum(4, 3, 5, Activation.HSWISH),
+    PointSum((3, 5, 2), 4, 6),
+    PointSum((4, 4), 6, 5, Activation.HSWISH),
     Identity(4, 5),
     Zero(4, 5),
     Chain((Conv(3, 8, 8, 3, 2), Zero(8, 4), MBConv(8, 8, 4, 3), GlobalPool(8, 4), Linear(8, 3))),

@@ -26,9 +26,11 @@ from elat.latency.operators.global_pool import GlobalPool
 from elat.latency.operators.identity import Identity
 from elat.latency.operators.linear import Linear
 from elat.latency.operators.mbconv import MBConv
+from elat.latency.operators.point_sum import PointSum
 from elat.latency.operators.pool import Pool
 from elat.latency.operators.shift import Shift
 from elat.latency.operators.squeeze_excite import SqueezeExcite
+from elat.latency.operators.sum import Sum
 from elat.latency.operators.zero import Zero
 from elat.latency.runtimes import runtimes
 from elat.latency.sample import Sample
@@ -82,6 +84,11 @@ CASES: tuple[Operator, ...] = (
     Add(8, 6),
     Add(8, 6, Activation.RELU),
     Concat((8, 4, 12), 5),
+    Concat((12,) * 64, 4),
+    Sum(3, 8, 6, Activation.RELU),
+    Sum(64, 12, 4),
+    PointSum((8, 4, 12), 10, 6),
+    PointSum((12,) * 64, 16, 4, Activation.RELU),
     Identity(8, 6),
     Conv(8, 8, 9, 3, 2, activation=Activation.NONE, norm=Norm.BIAS, padding=0),
     MBConv(8, 8, 9, 3, se=True, mid_channels=20),
