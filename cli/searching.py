@@ -50,6 +50,10 @@ def search(
     bound_params: Annotated[
         float | None, typer.Option("--bound-params", help="Bound on trainable parameters.")
     ] = None,
+    bound_links: Annotated[
+        float | None,
+        typer.Option("--bound-links", help="Bound on links, of a space of aggregations."),
+    ] = None,
     latency: Annotated[
         list[Path] | None,
         typer.Option(
@@ -87,6 +91,7 @@ def search(
         bound_quantile=tuple(bound_quantile or ()),
         bound_macs=bound_macs,
         bound_params=bound_params,
+        bound_links=bound_links,
         data=data,
         strategy=strategy,
         seed=seed,

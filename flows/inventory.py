@@ -71,7 +71,7 @@ def describe_space(name_or_path: str) -> dict[str, Any]:
     described = {
         "name": space.name,
         "architectures": space.size,
-        "blocks": len(space.blocks),
+        "blocks": len(space.options),
         "operators": len(space.all_operators()),
         "macs": _counted(space, lambda operator: operator.macs),
         "parameters": _counted(space, lambda operator: operator.params),
@@ -84,9 +84,9 @@ def describe_space(name_or_path: str) -> dict[str, Any]:
 
 
 def _span(space: SearchSpace, cost: Callable[[Operator], float]) -> tuple[float, float]:
-    """Least and greatest sum of an additive cost over the architectures; of integers, exactly."""
+    """Least and greatest sum of a cost over the rows of a network; of integers, exactly."""
     fixed = [cost(operator) for operator in space.fixed]
-    rows = [[cost(candidate) for candidate in block.candidates] for block in space.blocks]
+    rows = [[cost(operator) for operator in row if operator is not None] for row in space.rows]
     return sum([*fixed, *map(min, rows)]), sum([*fixed, *map(max, rows)])
 
 

@@ -17,8 +17,8 @@ from ..latency.table import check_device
 from ..search.bound import Bound, limits_of
 from ..search.distributed import Alone, ShardedData, World, working_folder
 from ..search.executor import Executor, InTurn
-from ..search.expected_latency import ExpectedLatency
-from ..search.result import MACS, PARAMS, SearchResult, read_run
+from ..search.expected_latency import ExpectedLatency, counted_cost
+from ..search.result import LINKS, MACS, PARAMS, SearchResult, read_run
 from ..search.run import search
 from ..search.spaces import SearchSpace, find_space
 from ..search.strategies import Problem, SearchStep
@@ -39,7 +39,8 @@ class SearchOrder:
         latency: Their latency models, in the same order; empty for the newest ones.
         bound_ms: One for each device; or else
         bound_quantile: one for all devices, or one for each.
-        bound_macs: In multiply-adds; `bound_params` in trainable parameters.
+        bound_macs: In multiply-adds; `bound_params` in trainable parameters, `bound_links` in
+            links of an aggregation space.
     """
 
     space: str
@@ -50,6 +51,7 @@ class SearchOrder:
     bound_quantile: tuple[float, ...] = ()
     bound_macs: float | None = None
     bound_params: float | None = None
+    bound_links: float | None = None
     data: str = "digits"
     strategy: str = "proxyless-g"
     seed: int = 0
@@ -89,12 +91,9 @@ def run_search(
     settings = read_settings(order.config, order.overrides)
     space = find_space(order.space)
     models, costs, bounds = _latency_bounds(order, space)
-    if order.bound_macs is not None:
-        costs.append(ExpectedLatency.from_macs(space))
-        bounds.append(Bound(MACS, order.bound_macs))
-    if order.bound_params is not None:
-        costs.append(ExpectedLatency.from_params(space))
-        bounds.append(Bound(PARAMS, order.bound_params))
+    for name, limit in _counted(order).items():
+        costs.append(counted_cost(space, name))
+        bounds.append(Bound(name, limit))
     limits_of(costs, bounds)
     data = split_data(open_data(order.data, space), order.seed)
     problem = Problem(
@@ -107,6 +106,12 @@ def run_search(
         executor=executor or InTurn(),
     )
     return Started(tuple(models), tuple(bounds), _steps(order, problem, settings, models))
+
+
+def _counted(order: SearchOrder) -> dict[str, float]:
+    """The bounds on what is counted that the order gives, by name."""
+    asked = {MACS: order.bound_macs, PARAMS: order.bound_params, LINKS: order.bound_links}
+    return {name: limit for name, limit in asked.items() if limit is not None}
 
 
 def latency_quantile(cost: ExpectedLatency, quantile: float) -> float:
@@ -207,8 +212,7 @@ def _steps(
 def _named(order: SearchOrder, models: Sequence[LoadedModel]) -> dict[str, str]:
     """Name and hash of the model; of several the names, and one hash over all."""
     if not models:
-        counted = ((MACS, order.bound_macs), (PARAMS, order.bound_params))
-        return {"name": ", ".join(name for name, limit in counted if limit is not None)}
+        return {"name": ", ".join(_counted(order))}
     if len(models) == 1:
         return {"name": models[0].name, "sha256": models[0].sha256}
     names = ", ".join(f"{model.name} on {model.condition.device}" for model in models)

@@ -263,8 +263,7 @@ class Repair:
         )
 
     def _score_of(self, architecture: Architecture) -> float:
-        chosen = enumerate(architecture.choices)
-        return float(sum(self._scores.values[block, choice] for block, choice in chosen))
+        return self._scores.of_choices(architecture.choices)
 
     def best(self, tried: list[Attempt]) -> Attempt:
         """The attempt to certify.

@@ -143,3 +143,29 @@ class Joined(nn.Module):
             for number in self._done[index]:
                 del values[number]
         return values[len(self.nodes)]
+
+
+class Aggregated(nn.Module):
+    """Tensors joined along the channels or added up, then `norm`, then `conv`.
+
+    Args:
+        norm: Batch norm and activation.
+        conv: The convolution.
+        adds: Whether the inputs are added up.
+    """
+
+    def __init__(self, norm: nn.Module, conv: nn.Module, *, adds: bool) -> None:
+        super().__init__()
+        self.norm = norm
+        self.conv = conv
+        self.adds = adds
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        if len(xs) == 1:
+            x = xs[0]
+        elif self.adds:
+            x = sum(xs[1:], xs[0])
+        else:
+            x = torch.cat(xs, dim=1)
+        y: Tensor = self.conv(self.norm(x))
+        return y

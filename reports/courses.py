@@ -28,7 +28,7 @@ class ShownCourse:
     Attributes:
         total: Weight steps of the whole search.
         limits: One for each column of the course's `expected`.
-        labels: Of each candidate of each block.
+        labels: Of each option of each choice.
         sources: Of the latencies that the search added up.
     """
 
@@ -106,10 +106,13 @@ def source_of(run: Run, target: str, known: Mapping[str, Source]) -> Source | No
 
 
 def _labels(space: SearchSpace, choices: tuple[int, ...]) -> tuple[tuple[Label, ...], ...]:
-    """The space's own labels; numbers where its rows of probabilities are no choice blocks."""
-    if tuple(len(block.candidates) for block in space.blocks) != choices:
+    """The space's own labels; numbers where the course is not of its choices."""
+    if space.options != choices:
         return tuple(tuple(Label(str(n + 1), False) for n in range(count)) for count in choices)
     return tuple(
-        tuple(Label(space.label(candidate), candidate.is_free) for candidate in block.candidates)
-        for block in space.blocks
+        tuple(
+            Label(space.option_label(choice, option), space.is_left_out(choice, option))
+            for option in range(count)
+        )
+        for choice, count in enumerate(space.options)
     )

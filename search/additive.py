@@ -29,7 +29,7 @@ def additive_scores(
     Returns:
         `blocks choices`, in the unit of `values`, less a constant; 0 in the padding.
     """
-    width = max(len(block.candidates) for block in space.blocks)
+    width = max(space.options)
     chosen = np.array([architecture.choices for architecture in architectures])
     hot = (chosen[:, :, None] == np.arange(width)).reshape(len(chosen), -1).astype(np.float64)
     target = np.asarray(values, dtype=np.float64)
@@ -38,4 +38,4 @@ def additive_scores(
     # The dual form: as many unknowns as architectures, however wide the space is.
     kernel = hot @ hot.T + penalty * np.eye(len(hot))
     scores = hot.T @ np.linalg.solve(kernel, centred)
-    return np.ascontiguousarray(scores.reshape(len(space.blocks), width))
+    return np.ascontiguousarray(scores.reshape(len(space.options), width))

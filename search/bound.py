@@ -13,7 +13,7 @@ from .result import Limit, unit_of
 
 @dataclass(frozen=True)
 class Bound:
-    """At most `limit` ms on the device `name`; or MACs or parameters if it is `macs`, `params`."""
+    """At most `limit` ms on the device `name`, or of what `macs`, `params` or `links` counts."""
 
     name: str
     limit: float
@@ -26,7 +26,7 @@ class Bound:
 
     @property
     def unit(self) -> str:
-        """`"ms"`, `"MACs"` or `"parameters"`."""
+        """`"ms"`, `"MACs"`, `"parameters"` or `"links"`."""
         return unit_of(self.name)
 
     def allows(self, cost: float) -> bool:

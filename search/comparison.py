@@ -23,8 +23,8 @@ def macs_matched(
 ) -> Architecture:
     """A random architecture whose MACs are within 1 % of `macs`, or within 2 % if none is found.
 
-    An architecture is drawn uniformly and then, one block at a time in random order, moved to
-    the candidate that brings the sum nearest to `macs`, until it is near enough.
+    An architecture is drawn uniformly and then, one choice at a time in random order, moved to
+    the option that brings the sum nearest to `macs`, until it is near enough.
 
     Args:
         space: Where it is taken from.
@@ -55,13 +55,14 @@ def _moved_near(
     tolerance: float,
     generator: torch.Generator,
 ) -> Architecture:
-    choices = list(start.choices)
-    total = counted.of_choices(choices)
-    for block in torch.randperm(len(choices), generator=generator).tolist():
-        if abs(total - macs) <= tolerance * macs:
+    found = start.choices
+    for place in torch.randperm(len(found), generator=generator).tolist():
+        if abs(counted.of_choices(found) - macs) <= tolerance * macs:
             break
-        row = counted.cost[block].masked_fill(~counted.mask[block], torch.inf)
-        sums = total - row[choices[block]] + row
-        choices[block] = int((sums - macs).abs().argmin())
-        total = counted.of_choices(choices)
-    return Architecture(start.space, tuple(choices))
+        options = (
+            (*found[:place], option, *found[place + 1 :])
+            for option in range(counted.space.options[place])
+        )
+        valid = [choices for choices in options if counted.space.fault(choices) is None]
+        found = min(valid, key=lambda choices: abs(counted.of_choices(choices) - macs))
+    return Architecture(start.space, found)

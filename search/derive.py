@@ -101,22 +101,10 @@ class Scores:
         mean: NDArray[np.float64] = stacked.mean(axis=0)
         if len(stacked) < 2:
             return cls(mean, 0.0)
-        counts = sum(len(block.candidates) for block in space.blocks)
-        variance = float(stacked.var(axis=0, ddof=1).sum()) / counts
+        variance = float(stacked.var(axis=0, ddof=1).sum()) / sum(space.options)
         error = math.sqrt(variance / len(stacked))
-        values = mean + prior * error * _capacity(space, mean.shape)
-        return cls(values, errors * error * math.sqrt(2 * len(space.blocks)))
-
-
-def _capacity(space: SearchSpace, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """E-folds of MACs over the smallest candidate of the block that has any; 0 in the padding."""
-    folds = np.zeros(shape)
-    for row, block in zip(folds, space.blocks, strict=True):
-        least = min((c.macs for c in block.candidates if c.macs), default=1)
-        row[: len(block.candidates)] = [
-            math.log(c.macs / least) if c.macs else -1.0 for c in block.candidates
-        ]
-    return folds
+        values = mean + prior * error * space.capacity()
+        return cls(values, errors * error * math.sqrt(2 * len(space.options)))
 
 
 def write_scores(folder: Path, scores: Scores) -> None:

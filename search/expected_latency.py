@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..core.errors import ConfigError, MissingLatencyError
 from ..latency.operators import Operator
+from ..latency.operators.aggregate import Aggregate
 from .architecture import Architecture
-from .result import MACS, PARAMS, unit_of
+from .result import LINKS, MACS, PARAMS, unit_of
 from .spaces import SearchSpace
 
 if TYPE_CHECKING:
@@ -24,30 +25,38 @@ _CHUNK = 1 << 16
 
 
 class ExpectedLatency(nn.Module):
-    """E[LAT] = fixed + sum over blocks of <probabilities, costs> (Cai et al. 2019, section 3.3).
+    """E[LAT] = fixed + sum over rows of <probabilities, costs> (Cai et al. 2019, section 3.3).
 
-    Linear in the probabilities, so any source of costs works, also one without gradients; another
-    device is another buffer. The unit is milliseconds on a device, MACs, or parameters.
+    A row is a choice block, or how many links an aggregation reads (`SearchSpace.rows`). Linear in
+    the probabilities of the rows, so any source of costs works, also one without gradients;
+    another device is another buffer. The unit is milliseconds on a device, MACs, parameters or
+    links.
 
     Args:
         space: The space; its name is carried by the architectures returned here.
-        name: A device id, `"macs"` or `"params"`.
+        name: A device id, `"macs"`, `"params"` or `"links"`.
         fixed: Cost of what every architecture executes, and of the network as such.
-        rows: One cost per candidate, for each choice block.
+        rows: One cost per operator, for each row of the space; of what no network may choose any.
+
+    Attributes:
+        cost: `rows operators`, float64; padding is 0.
+        mask: `choices options`, true for real options.
+        row_mask: `rows operators`, true for what a network may execute.
     """
 
     cost: Tensor
     fixed: Tensor
     mask: Tensor
+    row_mask: Tensor
 
     def __init__(
         self, space: SearchSpace, name: str, fixed: float, rows: Sequence[Sequence[float]]
     ) -> None:
         super().__init__()
         found = [len(row) for row in rows]
-        wanted = [len(block.candidates) for block in space.blocks]
+        wanted = [len(row) for row in space.rows]
         if found != wanted:
-            raise ConfigError(f"{space.name} has {wanted} candidates a block, {found} costs came.")
+            raise ConfigError(f"{space.name} has {wanted} candidates a row, {found} costs came.")
         if not all(math.isfinite(value) for row in (*rows, [fixed]) for value in row):
             raise MissingLatencyError(
                 f"The costs of {space.name} on {name} are not all finite numbers; "
@@ -59,8 +68,15 @@ class ExpectedLatency(nn.Module):
         padded = [[*row, *[0.0] * (width - len(row))] for row in rows]
         self.register_buffer("cost", torch.tensor(padded, dtype=torch.float64))
         self.register_buffer("fixed", torch.tensor(fixed, dtype=torch.float64))
-        counts = torch.tensor(wanted)
-        self.register_buffer("mask", torch.arange(width)[None, :] < counts[:, None])
+        allowed = [
+            [c is not None for c in row] + [False] * (width - len(row)) for row in space.rows
+        ]
+        self.register_buffer("row_mask", torch.tensor(allowed))
+        counts = torch.tensor(space.options)
+        self.register_buffer("mask", torch.arange(int(counts.max()))[None, :] < counts[:, None])
+        # Looked up for every architecture that a search asks about.
+        self._rows = [[float(value) for value in row] for row in rows]
+        self._fixed = float(fixed)
 
     @classmethod
     def from_costs(
@@ -73,9 +89,7 @@ class ExpectedLatency(nn.Module):
         """
         operators = space.all_operators()
         known = dict(zip(operators, map(float, costs(operators)), strict=True))
-        rows = [
-            [0.0 if c.is_free else known[c] for c in block.candidates] for block in space.blocks
-        ]
+        rows = [[0.0 if c is None or c.is_free else known[c] for c in row] for row in space.rows]
         fixed = math.fsum([network, *(known[o] for o in space.fixed if not o.is_free)])
         return cls(space, name, fixed, rows)
 
@@ -108,22 +122,50 @@ class ExpectedLatency(nn.Module):
         """Expected trainable parameters, exactly."""
         return cls.from_costs(space, PARAMS, lambda operators: [o.params for o in operators])
 
+    @classmethod
+    def from_links(cls, space: SearchSpace) -> ExpectedLatency:
+        """Expected number of links: outputs that aggregations read, the fixed ones included.
+
+        Raises:
+            ConfigError: The space aggregates nothing.
+        """
+        if not any(isinstance(operator, Aggregate) for operator in space.all_operators()):
+            raise ConfigError(
+                f"{space.name} has no links to bound; take a space of aggregations: elat spaces."
+            )
+        return cls.from_costs(
+            space,
+            LINKS,
+            lambda operators: [o.sources if isinstance(o, Aggregate) else 0 for o in operators],
+        )
+
     @property
     def unit(self) -> str:
-        """`"ms"`, `"MACs"` or `"parameters"`."""
+        """`"ms"`, `"MACs"`, `"parameters"` or `"links"`."""
         return unit_of(self.name)
 
     def forward(self, probs: Tensor) -> Tensor:
         """The expected cost.
 
         Args:
-            probs: `*batch blocks choices`; each row sums to one over its real candidates. What
+            probs: `*batch choices options`; each row sums to one over its real options. What
                 stands in the padding does not count.
 
         Returns:
             `*batch`, in `unit`.
         """
-        return self.fixed + (probs * self.cost).sum(dim=(-2, -1))
+        return self.fixed + (self.space.row_probabilities(probs) * self.cost).sum(dim=(-2, -1))
+
+    def slopes(self, probs: Tensor) -> Tensor:
+        """The derivative of the expected cost by each probability: `choices options`, detached.
+
+        Of a space whose costs are sums over choices it is `cost` itself, wherever `probs` are.
+        """
+        if self.space.is_additive:
+            return self.cost
+        free = probs.detach().clone().requires_grad_()
+        (found,) = torch.autograd.grad(self(free), free)
+        return found
 
     def of(self, architecture: Architecture) -> float:
         """The cost of one architecture, correctly rounded from the exact sum."""
@@ -132,18 +174,22 @@ class ExpectedLatency(nn.Module):
 
     def of_choices(self, choices: Sequence[int]) -> float:
         """`of` for bare choice indices that are known to be valid."""
-        chosen = (float(self.cost[block, choice]) for block, choice in enumerate(choices))
-        return math.fsum([float(self.fixed), *chosen])
+        executed = self.space.row_choices(choices)
+        chosen = [row[index] for row, index in zip(self._rows, executed, strict=True)]
+        return math.fsum([self._fixed, *chosen])
 
     def fastest(self) -> Architecture:
-        """The architecture of least cost; of equal candidates the first."""
-        cost = self.cost.masked_fill(~self.mask, math.inf)
-        return Architecture(self.space.name, tuple(cost.argmin(dim=-1).tolist()))
+        """The architecture of least cost; of equal operators the first."""
+        cost = self.cost.masked_fill(~self.row_mask, math.inf)
+        return self._of_rows(cost.argmin(dim=-1))
 
     def slowest(self) -> Architecture:
-        """The architecture of greatest cost; of equal candidates the first."""
-        cost = self.cost.masked_fill(~self.mask, -math.inf)
-        return Architecture(self.space.name, tuple(cost.argmax(dim=-1).tolist()))
+        """The architecture of greatest cost; of equal operators the first."""
+        cost = self.cost.masked_fill(~self.row_mask, -math.inf)
+        return self._of_rows(cost.argmax(dim=-1))
+
+    def _of_rows(self, rows: Tensor) -> Architecture:
+        return Architecture(self.space.name, self.space.from_rows(rows.tolist()))
 
     def quantile(self, q: float, n: int, generator: torch.Generator) -> float:
         """The `q` quantile of the cost of `n` uniformly drawn architectures.
@@ -155,28 +201,36 @@ class ExpectedLatency(nn.Module):
         """
         if not 0.0 <= q <= 1.0 or n < 1:
             raise ConfigError(f"A quantile needs q in [0, 1] and n >= 1, not q={q} and n={n}.")
-        counts = self.mask.sum(dim=-1)
         costs = []
         for start in range(0, n, _CHUNK):
-            size = min(_CHUNK, n - start)
-            draws = torch.rand((size, len(counts)), generator=generator, dtype=torch.float64)
-            choices = (draws * counts).long()
-            rows = torch.arange(len(counts)).expand_as(choices)
-            costs.append(self.fixed + self.cost[rows, choices].sum(dim=-1))
+            executed = self._drawn_rows(min(_CHUNK, n - start), generator)
+            rows = torch.arange(len(self.cost)).expand_as(executed)
+            costs.append(self.fixed + self.cost[rows, executed].sum(dim=-1))
         # NumPy's quantile has no limit on the number of values; torch's has.
         import numpy as np
 
         return float(np.quantile(torch.cat(costs).numpy(), q))
 
+    def _drawn_rows(self, count: int, generator: torch.Generator) -> Tensor:
+        """Operators of the rows of `count` uniformly drawn architectures: `count rows`."""
+        if self.space.is_additive:
+            counts = self.mask.sum(dim=-1)
+            draws = torch.rand((count, len(counts)), generator=generator, dtype=torch.float64)
+            return (draws * counts).long()
+        drawn = self.space.draw(count, generator).tolist()
+        return torch.tensor([self.space.row_choices(choices) for choices in drawn])
+
 
 def counted_cost(space: SearchSpace, name: str) -> ExpectedLatency:
-    """The cost that is counted, not predicted: `"macs"` or `"params"`.
+    """The cost that is counted, not predicted: `"macs"`, `"params"` or `"links"`.
 
     Raises:
-        ConfigError: `name` is neither.
+        ConfigError: `name` is none of them, or the space has no links.
     """
     if name == MACS:
         return ExpectedLatency.from_macs(space)
     if name == PARAMS:
         return ExpectedLatency.from_params(space)
-    raise ConfigError(f"Only {MACS} and {PARAMS} can be counted, {name!r} cannot.")
+    if name == LINKS:
+        return ExpectedLatency.from_links(space)
+    raise ConfigError(f"Only {MACS}, {PARAMS} and {LINKS} can be counted, {name!r} cannot.")

@@ -131,7 +131,7 @@ class GateGradient(torch.autograd.Function):
         gates = torch.zeros(ctx.width, dtype=ctx.dtype, device=grad.device)
         kind, dtype, is_enabled = ctx.autocast
         with torch.no_grad(), torch.autocast(kind, dtype=dtype, enabled=is_enabled):
-            through = _inner(grad, images, ctx.dtype) if ctx.is_residual else 0.0
+            through = inner(grad, images, ctx.dtype) if ctx.is_residual else 0.0
             for index, candidate in enumerate(ctx.candidates):
                 if candidate is None and ctx.is_residual:
                     continue
@@ -139,7 +139,7 @@ class GateGradient(torch.autograd.Function):
                     found = output
                 else:
                     found = images if candidate is None else candidate(images)
-                gates[index] = _inner(grad, found, ctx.dtype) - through
+                gates[index] = inner(grad, found, ctx.dtype) - through
         return grad, None, gates.to(ctx.where), None, None, None
 
 
@@ -172,12 +172,13 @@ class StoredGateGradient(torch.autograd.Function):
         images, *found = ctx.saved_tensors
         gates = torch.zeros(ctx.width, dtype=ctx.dtype, device=grad.device)
         with torch.no_grad():
-            through = _inner(grad, images, ctx.dtype) if ctx.is_residual else 0.0
+            through = inner(grad, images, ctx.dtype) if ctx.is_residual else 0.0
             for index, output in zip(ctx.numbers, found, strict=True):
-                gates[index] = _inner(grad, output, ctx.dtype) - through
+                gates[index] = inner(grad, output, ctx.dtype) - through
         return grad, None, gates.to(ctx.where), None, None, *(None for _ in found)
 
 
-def _inner(grad: Tensor, output: Tensor, dtype: torch.dtype) -> Tensor:
+def inner(grad: Tensor, output: Tensor, dtype: torch.dtype) -> Tensor:
+    """The inner product of two tensors of one shape, summed in `dtype`."""
     exact = torch.promote_types(grad.dtype, torch.float32)  # products of halves would be rounded
     return (grad.to(exact) * output.to(exact)).sum(dtype=dtype)

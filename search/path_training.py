@@ -24,7 +24,7 @@ from .checkpoint import (
 from .depthwise import speed_up_depthwise
 from .gates import GateMode
 from .precision import Arithmetic, Compute, Precision, compute_device, resolved
-from .supernet import Supernet
+from .supernets import supernet_of
 
 if TYPE_CHECKING:
     from .strategies.base import Problem
@@ -66,7 +66,7 @@ class PathTraining:
         self._problem = problem
         self._settings = settings
         device = compute_device(settings.device)
-        self.supernet = Supernet(problem.space, torch_generator(problem.seed, "supernet"))
+        self.supernet = supernet_of(problem.space, torch_generator(problem.seed, "supernet"))
         self.supernet.to(device)
         if settings.fast_depthwise:
             speed_up_depthwise(self.supernet)

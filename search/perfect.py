@@ -157,7 +157,7 @@ class _Exam:
     def __init__(
         self, accuracy: NDArray[np.float64], cost: ExpectedLatency, settings: PerfectSettings
     ) -> None:
-        self._counts = [len(block.candidates) for block in cost.space.blocks]
+        self._counts = list(cost.space.options)
         size = cost.space.size
         if size > _LARGEST or accuracy.shape != (size,):
             raise ConfigError(

@@ -48,13 +48,15 @@ def project(
 ) -> tuple[Projected, ...]:
     """The `count` architectures of greatest score within every bound, the best first.
 
-    Maximises `sum u_lj z_lj` over binary `z` with one choice a block and `fixed + sum c_lj z_lj <=
-    limit` for every bound. Each solution, and each that only the solver's tolerance let in, is
-    excluded by the cut `sum of its z <= blocks - 1`; whether an architecture is within a bound is
-    decided by the exactly rounded sum of `ExpectedLatency.of`, never by the solver.
+    Maximises `sum u_lj z_lj` over binary `z` with one operator a row of the space and `fixed +
+    sum c_lj z_lj <= limit` for every bound. Each solution, and each that only the solver's
+    tolerance let in, is excluded by the cut `sum of its z <= rows - 1`; whether an architecture is
+    within a bound is decided by the exactly rounded sum of `ExpectedLatency.of`, never by the
+    solver. Where a row is how many links a layer reads, `u_ln` is the sum of its `n` best links:
+    the solutions differ in these numbers, and `polish.swaps` moves links between them.
 
     Args:
-        scores: `blocks choices`; what stands in the padding does not count.
+        scores: `choices options`; what stands in the padding does not count.
         costs: One for each bound, in the same order, all of one space.
         bounds: At least one.
         count: How many architectures are wanted.
@@ -94,10 +96,11 @@ def _best(
     found: list[Projected] = []
     slipped = 0
     while len(found) < count:
-        choices = program.solve(slack=_SLACK if slipped >= _CUTS_BEFORE_TIGHTENING else 0.0)
-        if choices is None:
+        rows = program.solve(slack=_SLACK if slipped >= _CUTS_BEFORE_TIGHTENING else 0.0)
+        if rows is None:
             break
-        program.exclude(choices)
+        program.exclude(rows)
+        choices = program.choices(rows)
         if all(b.allows(c.of_choices(choices)) for c, b in zip(costs, bounds, strict=True)):
             architecture = Architecture(costs[0].space.name, choices)
             found.append(Projected(architecture, program.score(choices)))
@@ -109,7 +112,7 @@ def _best(
 
 
 class _Program:
-    """The integer program, and the cuts added so far."""
+    """The integer program over the rows of the space, and the cuts added so far."""
 
     def __init__(
         self,
@@ -120,17 +123,21 @@ class _Program:
     ) -> None:
         if not costs:
             raise ConfigError("A projection needs the costs of the space, one for each bound.")
-        mask = costs[0].mask.numpy()
-        self._block, self._choice = np.nonzero(mask)
-        self._blocks = mask.shape[0]
-        self._scores = np.asarray(scores, dtype=np.float64)[mask]
-        if not np.isfinite(self._scores).all():
+        self._space = costs[0].space
+        mask = costs[0].row_mask.numpy()
+        self._row, self._operator = np.nonzero(mask)
+        pairs = zip(self._row.tolist(), self._operator.tolist(), strict=True)
+        self._column = {pair: index for index, pair in enumerate(pairs)}
+        self._rows = mask.shape[0]
+        self._given = np.asarray(scores, dtype=np.float64)
+        if not np.isfinite(self._given[costs[0].mask.numpy()]).all():
             raise ConfigError("A score of the projection is not a finite number.")
-        # Only differences within a block matter: shifting each block to a maximum of 0 and scaling
+        utilities = self._space.row_scores(self._given)[mask]
+        # Only differences within a row matter: shifting each row to a maximum of 0 and scaling
         # the widest to a fixed span keeps the solver's absolute tolerances meaningful.
-        top = np.full(self._blocks, -np.inf)
-        np.maximum.at(top, self._block, self._scores)
-        shifted = self._scores - top[self._block]
+        top = np.full(self._rows, -np.inf)
+        np.maximum.at(top, self._row, utilities)
+        shifted = utilities - top[self._row]
         span = float(-shifted.min())
         self._objective = -shifted / span * _SPAN if span > 0 else -shifted
         self._budgets = [self._budget(c, b, mask) for c, b in zip(costs, bounds, strict=True)]
@@ -145,36 +152,43 @@ class _Program:
     def _budget(
         self, cost: ExpectedLatency, bound: Bound, mask: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], float]:
-        """Row and right side of one bound, with each block's least cost taken off both."""
+        """Row and right side of one bound, with each row's least cost taken off both."""
         values = cost.cost.numpy()[mask]
-        least = np.full(self._blocks, np.inf)
-        np.minimum.at(least, self._block, values)
-        extra = values - least[self._block]
+        least = np.full(self._rows, np.inf)
+        np.minimum.at(least, self._row, values)
+        extra = values - least[self._row]
         room = math.fsum([bound.limit, -float(cost.fixed), *-least])
         # An architecture that meets the bound exactly must survive the rounding of this sum.
         room += 4 * math.ulp(max(bound.limit, *np.abs(values)))
         scale = max(abs(room), float(extra.max()), 1e-9 * bound.limit)
         return extra / scale, room / scale
 
+    def choices(self, rows: Sequence[int]) -> tuple[int, ...]:
+        """The choices of greatest score that give `rows`."""
+        return self._space.from_rows(rows, self._given)
+
     def score(self, choices: Sequence[int]) -> float:
         """Sum of the given scores of `choices`."""
-        return float(sum(self._scores[i] for i in self._columns(choices)))
+        return float(sum(self._given[place, choice] for place, choice in enumerate(choices)))
 
-    def exclude(self, choices: Sequence[int]) -> None:
-        """Forbid exactly this choice in all later solutions."""
-        self._cuts.append(self._columns(choices))
+    def exclude(self, rows: Sequence[int]) -> None:
+        """Forbid exactly these operators of the rows in all later solutions."""
+        self._cuts.append(self._columns(rows))
 
     def solve(self, slack: float) -> tuple[int, ...] | None:
-        """The best choices left, or None if there are none; budgets shrink by `slack`."""
-        size = len(self._scores)
-        one = csr_array((np.ones(size), (self._block, np.arange(size))), (self._blocks, size))
+        """The best operators left, one a row, or None if there are none.
+
+        Budgets shrink by `slack`.
+        """
+        size = len(self._operator)
+        one = csr_array((np.ones(size), (self._row, np.arange(size))), (self._rows, size))
         constraints = [LinearConstraint(one, 1, 1)]
         for row, right in self._budgets:
             constraints.append(LinearConstraint(row[None, :], -np.inf, right - slack))
         for cut in self._cuts:
             row = np.zeros(size)
             row[list(cut)] = 1
-            constraints.append(LinearConstraint(row[None, :], -np.inf, self._blocks - 1))
+            constraints.append(LinearConstraint(row[None, :], -np.inf, self._rows - 1))
         with _silenced():
             result = milp(
                 self._objective,
@@ -190,17 +204,16 @@ class _Program:
                 "The projection was not proven optimal within %g s; the best found is taken.",
                 _TIME_LIMIT_S,
             )
-        chosen = np.full(self._blocks, -1)
-        best = np.full(self._blocks, -1.0)
+        chosen = np.full(self._rows, -1)
+        best = np.full(self._rows, -1.0)
         for index, value in enumerate(result.x):
-            if value > best[self._block[index]]:
-                best[self._block[index]] = value
-                chosen[self._block[index]] = self._choice[index]
-        return tuple(int(choice) for choice in chosen)
+            if value > best[self._row[index]]:
+                best[self._row[index]] = value
+                chosen[self._row[index]] = self._operator[index]
+        return tuple(int(operator) for operator in chosen)
 
-    def _columns(self, choices: Sequence[int]) -> tuple[int, ...]:
-        starts = np.searchsorted(self._block, np.arange(self._blocks))
-        return tuple(int(start) + choice for start, choice in zip(starts, choices, strict=True))
+    def _columns(self, rows: Sequence[int]) -> tuple[int, ...]:
+        return tuple(self._column[row, operator] for row, operator in enumerate(rows))
 
 
 @contextmanager

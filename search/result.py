@@ -21,18 +21,19 @@ HISTORY = "history.jsonl"
 
 MACS = "macs"
 PARAMS = "params"
+LINKS = "links"
 
 R = TypeVar("R", "SearchResult", "Certificate", "TrainingRecord")
 
 
 def unit_of(name: str) -> str:
-    """The unit of the bound or cost called `name`: `"ms"`, `"MACs"` or `"parameters"`."""
-    return {MACS: "MACs", PARAMS: "parameters"}.get(name, "ms")
+    """The unit of a bound or cost: `"ms"`, or of a counted one its own name for it."""
+    return {MACS: "MACs", PARAMS: "parameters", LINKS: "links"}.get(name, "ms")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound of a search: `name` is a device id, `macs` or `params`; `limit` is in `unit`."""
+    """One bound of a search: `name` is a device id or what is counted; `limit` is in `unit`."""
 
     name: str
     limit: float

@@ -103,7 +103,7 @@ def _check_together(problem: Problem) -> None:
     if len(problem.bounds) > 1:
         from .projection import project
 
-        project(problem.costs[0].cost.numpy() * 0, problem.costs, problem.bounds)
+        project(problem.costs[0].mask.numpy() * 0.0, problem.costs, problem.bounds)
 
 
 def _hash(cost: ExpectedLatency) -> str:

@@ -62,8 +62,8 @@ class Tabular:
         """The row of `architecture`."""
         self.cost.space.check(architecture)
         row = 0
-        for choice, block in zip(architecture.choices, self.cost.space.blocks, strict=True):
-            row = row * len(block.candidates) + choice
+        for choice, count in zip(architecture.choices, self.cost.space.options, strict=True):
+            row = row * count + choice
         return row
 
 

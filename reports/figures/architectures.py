@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch
 
 from ...latency.operators.mbconv import MBConv
-from ...search.spaces import space_from_description
+from ...search.spaces import BlockSpace, space_from_description
 from ..inputs import ReportInputs
 from ..networks import networks
 from ..source import Source, distinct
@@ -66,11 +66,13 @@ class Architectures(ReportFigure[Drawing]):
     place = 60
 
     def collect(self, inputs: ReportInputs) -> tuple[Drawing, ...]:
-        """A drawing for each run, in the order of the specialisation table."""
+        """A drawing for each run of blocks, in the order of the specialisation table."""
         spaces = {run.result.space.get("name"): run.result.space for run in inputs.runs}
         found = []
         for row in networks(inputs):
             space = space_from_description(spaces[row.space])
+            if not isinstance(space, BlockSpace):
+                continue
             chosen = space.chosen(row.architecture)
             blocks = tuple(
                 _block(space.label(operator), operator, choice.candidates[0].output_shape)

@@ -12,6 +12,7 @@ from ...core.errors import ConfigError
 from ..bound import Bound
 from ..expected_latency import ExpectedLatency
 from ..relaxation import Relaxation
+from ..spaces import block_space
 from .frank_wolfe import FrankWolfe
 from .objective import Augmented, LogarithmicProduct, Objective, TaskAlone, Weighted
 from .softmax import SoftmaxRelaxation
@@ -93,6 +94,8 @@ def relaxation_of(
     if len(costs) != len(bounds):
         raise ConfigError(f"{len(bounds)} bounds came with {len(costs)} costs; give one a bound.")
     if mechanism is Mechanism.FRANK_WOLFE:
+        for cost in costs:
+            block_space(cost.space, "The mechanism frank_wolfe")
         return FrankWolfe(costs, bounds)
     return SoftmaxRelaxation(
         costs,

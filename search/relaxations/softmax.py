@@ -65,12 +65,12 @@ class SoftmaxRelaxation(Relaxation):
 
     def step(self, task: float, gradient: Tensor, involved: Tensor | None = None) -> None:
         taking_part = self._mask if involved is None else self._mask & involved
-        probs = self._over(taking_part)
-        expected = self._expected(probs if self._renormalised else self.probabilities())
+        probs, everywhere = self._over(taking_part), self.probabilities()
+        expected = self._expected(probs if self._renormalised else everywhere)
         scale, slopes = self._slopes(task, expected)
         total = scale * gradient.to(probs)
         for cost, slope in zip(self._costs, slopes, strict=True):
-            total = total + slope * cost.cost
+            total = total + slope * cost.slopes(everywhere)
         total = total.masked_fill(~taking_part, 0.0)
         before = self._mass(taking_part)
         self._logits.grad = probs * (total - (probs * total).sum(dim=-1, keepdim=True))

@@ -38,10 +38,8 @@ class OptunaPeer(Peer):
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         optuna.logging.set_verbosity(verbosity)
         self._space = {
-            f"{block:04d}": optuna.distributions.CategoricalDistribution(
-                range(len(part.candidates))
-            )
-            for block, part in enumerate(domain.space.blocks)
+            f"{block:04d}": optuna.distributions.CategoricalDistribution(range(count))
+            for block, count in enumerate(domain.space.options)
         }
         self._failed = optuna.trial.TrialState.FAIL
         self._names = tuple(bound.name for bound in domain.bounds)

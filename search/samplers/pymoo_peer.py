@@ -38,7 +38,7 @@ class PymooPeer(Peer):
         from pymoo.core.problem import Problem
         from pymoo.termination import get_termination
 
-        counts = np.array([len(block.candidates) for block in domain.space.blocks])
+        counts = np.array(domain.space.options)
         self._has_costs = has_costs
         self._problem = Problem(
             n_var=len(counts),

@@ -14,14 +14,17 @@ from ...core.artefact import canonical_json, sha256_of
 from ...core.config import read_yaml, with_overrides
 from ...core.errors import ArtefactError, ConfigError, UnknownNameError
 from ...core.registry import Registry
-from .base import ChoiceBlock, SearchSpace, Step
+from .base import SearchSpace
+from .blocks import BlockSpace, ChoiceBlock, Step, block_space
 
 families: Registry[SearchSpace] = Registry("space family", __name__, "elat.spaces")
 
 __all__ = [
+    "BlockSpace",
     "ChoiceBlock",
     "SearchSpace",
     "Step",
+    "block_space",
     "families",
     "find_space",
     "space_from_description",

@@ -4,72 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from ...core.errors import ConfigError
 from ...latency.operators import Operator, Shape
 from ..architecture import Architecture
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Generator, Tensor
 
     from ...latency.operators.chain import Chain
     from ...latency.operators.dag import Dag
 
-
-@dataclass(frozen=True)
-class ChoiceBlock:
-    """One place of the network and the operators that may stand there.
-
-    A candidate that `is_free` leaves the place empty: the output is the input.
-
-    Attributes:
-        candidates: At least two, distinct, of the same input and output shapes.
-        is_residual: Whether every candidate that is not free adds its input to its output, so that
-            one whose own branch gives zeros is as good as none.
-    """
-
-    candidates: tuple[Operator, ...]
-    is_residual: bool = False
-
-    @property
-    def is_skippable(self) -> bool:
-        """Whether the block may be left out; it need not be residual for that."""
-        return any(candidate.is_free for candidate in self.candidates)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One place of the network: a fixed operator, or a choice block.
-
-    Attributes:
-        inputs: The values that it reads; 0 is the image, `k` the output of step `k - 1`. A choice
-            block reads one.
-        operator: What stands there in every architecture; None for a choice block.
-        block: Which choice block stands there; None for a fixed operator.
-    """
-
-    inputs: tuple[int, ...]
-    operator: Operator | None = None
-    block: int | None = None
-
-
-def chain_of(
-    before: Sequence[Operator], blocks: int, after: Sequence[Operator]
-) -> tuple[Step, ...]:
-    """The program of a chain: fixed operators, `blocks` choice blocks, fixed operators."""
-    parts: list[tuple[Operator | None, int | None]] = [
-        *((operator, None) for operator in before),
-        *((None, block) for block in range(blocks)),
-        *((operator, None) for operator in after),
-    ]
-    return tuple(Step((index,), operator, block) for index, (operator, block) in enumerate(parts))
+Row = tuple[Operator | None, ...]
 
 
 class SearchSpace(ABC):
-    """Fixed operators and choice blocks, joined by a program.
+    """Choices, each one of a few options, and the networks that they make.
+
+    What a network costs is a sum over *rows*: of each row it executes one operator. In a space of
+    choice blocks a row is a choice; in a space of links it is how many links a layer reads. So the
+    space says how probabilities, scores and choices turn into those of rows, and back.
 
     Instances are immutable and equal when their descriptions are.
     """
@@ -94,30 +51,104 @@ class SearchSpace(ABC):
 
     @property
     @abstractmethod
-    def blocks(self) -> tuple[ChoiceBlock, ...]:
-        """The choice blocks, numbered in execution order."""
+    def options(self) -> tuple[int, ...]:
+        """How many options each choice has, choices in execution order."""
+
+    @abstractmethod
+    def option_label(self, choice: int, option: int) -> str:
+        """A few characters that tell the options of a choice apart: `e6k5`."""
+
+    @abstractmethod
+    def is_left_out(self, choice: int, option: int) -> bool:
+        """Whether this option executes nothing at the place of the choice."""
 
     @property
     @abstractmethod
-    def program(self) -> tuple[Step, ...]:
-        """Every place of the network in execution order; each block occurs once, in order.
+    def fixed(self) -> tuple[Operator, ...]:
+        """The operators that every architecture executes, in execution order."""
 
-        The last step gives the output: one logit a class.
+    @property
+    @abstractmethod
+    def rows(self) -> tuple[Row, ...]:
+        """The operators of each row; None where nothing is executed and no network may be so."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many architectures there are, exactly."""
+
+    @property
+    @abstractmethod
+    def is_additive(self) -> bool:
+        """Whether rows are the choices themselves, so that costs are sums over choices."""
+
+    @abstractmethod
+    def row_probabilities(self, probs: Tensor) -> Tensor:
+        """The probability of every operator of every row, differentiably.
+
+        Args:
+            probs: `*batch choices options`; each row sums to one over its real options.
+
+        Returns:
+            `*batch rows operators`, as wide as the widest row.
         """
 
     @abstractmethod
-    def label(self, operator: Operator) -> str:
-        """A few characters that tell the candidates of a block apart: `e6k5`."""
+    def row_choices(self, choices: Sequence[int]) -> tuple[int, ...]:
+        """Which operator of each row the network of `choices` executes."""
 
-    @property
-    def fixed(self) -> tuple[Operator, ...]:
-        """The operators that every architecture executes, in execution order."""
-        return tuple(step.operator for step in self.program if step.operator is not None)
+    @abstractmethod
+    def row_scores(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The greatest sum of scores of options that gives each operator of each row.
 
-    @property
-    def is_chain(self) -> bool:
-        """Whether every step reads the output of the step before it alone."""
-        return all(step.inputs == (index,) for index, step in enumerate(self.program))
+        Args:
+            scores: `choices options`; what stands in the padding does not count.
+
+        Returns:
+            `rows operators`; what no network may choose holds any finite number.
+        """
+
+    @abstractmethod
+    def from_rows(
+        self, rows: Sequence[int], scores: NDArray[np.float64] | None = None
+    ) -> tuple[int, ...]:
+        """The choices of greatest score among those that give `rows`; the first of equal ones.
+
+        Args:
+            rows: One operator that may be chosen of each row.
+            scores: As `row_scores` takes them; None where all are worth the same.
+        """
+
+    @abstractmethod
+    def capacity(self) -> NDArray[np.float64]:
+        """E-folds of MACs over the smallest option of the choice that has any.
+
+        `choices options`; an option without MACs is one e-fold below, and 0 stands in the padding.
+        """
+
+    @abstractmethod
+    def fault(self, choices: Sequence[int]) -> str | None:
+        """Why `choices`, each a valid index, make no network; None if they make one."""
+
+    @abstractmethod
+    def operators(self, architecture: Architecture) -> tuple[Operator, ...]:
+        """What the architecture executes, in execution order, without what is free."""
+
+    @abstractmethod
+    def all_operators(self) -> tuple[Operator, ...]:
+        """Every operator that some architecture executes, each once: what a table must hold."""
+
+    @abstractmethod
+    def network(self, architecture: Architecture) -> Chain | Dag:
+        """The architecture as one operator, to build, to lower and to measure."""
+
+    @abstractmethod
+    def draw(self, count: int, generator: Generator) -> Tensor:
+        """Choices of `count` architectures drawn uniformly: `count choices`, int64."""
+
+    @abstractmethod
+    def text(self, architecture: Architecture) -> str:
+        """The architecture in a line."""
 
     @property
     def input_shape(self) -> Shape:
@@ -129,85 +160,32 @@ class SearchSpace(ABC):
         """Width of the network's output."""
         return self.fixed[-1].output_shape[0]
 
-    @property
-    def size(self) -> int:
-        """How many architectures there are, exactly."""
-        return prod(len(block.candidates) for block in self.blocks)
-
     def check(self, architecture: Architecture) -> None:
         """Refuse an architecture that is not of this space.
 
         Raises:
-            ConfigError: It names another space, or its choices are not one valid index a block.
+            ConfigError: It names another space, its choices are not one valid index each, or
+                they make no network.
         """
         if architecture.space != self.name:
             raise ConfigError(
                 f"The architecture is of space {architecture.space!r}, not of {self.name!r}."
             )
-        if len(architecture.choices) != len(self.blocks):
+        if len(architecture.choices) != len(self.options):
             raise ConfigError(
-                f"{self.name} has {len(self.blocks)} choice blocks, "
-                f"the architecture has {len(architecture.choices)} choices."
+                f"{self.name} has {len(self.options)} choices to make, "
+                f"the architecture has {len(architecture.choices)}."
             )
-        for index, (choice, block) in enumerate(
-            zip(architecture.choices, self.blocks, strict=True)
+        for index, (choice, count) in enumerate(
+            zip(architecture.choices, self.options, strict=True)
         ):
-            if not 0 <= choice < len(block.candidates):
+            if not 0 <= choice < count:
                 raise ConfigError(
-                    f"Choice {choice} of block {index} of {self.name} is not in "
-                    f"0..{len(block.candidates) - 1}."
+                    f"Choice {choice} at place {index} of {self.name} is not in 0..{count - 1}."
                 )
+        if fault := self.fault(architecture.choices):
+            raise ConfigError(f"The architecture is no network of {self.name}: {fault}.")
 
-    def chosen(self, architecture: Architecture) -> tuple[Operator, ...]:
-        """The chosen candidate of each block, free ones included."""
-        self.check(architecture)
-        return tuple(
-            block.candidates[choice]
-            for block, choice in zip(self.blocks, architecture.choices, strict=True)
-        )
-
-    def operators(self, architecture: Architecture) -> tuple[Operator, ...]:
-        """What the architecture executes, in execution order, without what is free."""
-        return tuple(op for op in self._placed(architecture) if not op.is_free)
-
-    def all_operators(self) -> tuple[Operator, ...]:
-        """Every operator that some architecture executes, each once: what a table must hold."""
-        found: dict[Operator, None] = {}
-        for step in self.program:
-            if step.operator is not None:
-                found[step.operator] = None
-            else:
-                found |= dict.fromkeys(self.blocks[cast(int, step.block)].candidates)
-        return tuple(operator for operator in found if not operator.is_free)
-
-    def network(self, architecture: Architecture) -> Chain | Dag:
-        """The architecture as one operator, to build, to lower and to measure."""
-        from ...latency.operators.chain import Chain
-        from ...latency.operators.dag import Dag
-
-        if self.is_chain:
-            return Chain(self.operators(architecture))
-        placed = self._placed(architecture)
-        return Dag(placed, tuple(step.inputs for step in self.program))
-
-    def _placed(self, architecture: Architecture) -> tuple[Operator, ...]:
-        """The operator at every step of the program, free ones included."""
-        chosen = self.chosen(architecture)
-        return tuple(
-            step.operator if step.operator is not None else chosen[cast(int, step.block)]
-            for step in self.program
-        )
-
-    def sample(self, generator: torch.Generator) -> Architecture:
+    def sample(self, generator: Generator) -> Architecture:
         """An architecture drawn uniformly."""
-        import torch
-
-        choices = (
-            int(torch.randint(len(block.candidates), (), generator=generator))
-            for block in self.blocks
-        )
-        return Architecture(self.name, tuple(choices))
-
-    def text(self, architecture: Architecture) -> str:
-        """The labels of the chosen candidates, in execution order."""
-        return " ".join(self.label(operator) for operator in self.chosen(architecture))
+        return Architecture(self.name, tuple(self.draw(1, generator)[0].tolist()))

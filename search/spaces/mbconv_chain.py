@@ -20,7 +20,7 @@ from ...latency.operators.linear import Linear
 from ...latency.operators.mbconv import MBConv
 from ...latency.operators.zero import Zero
 from . import families
-from .base import ChoiceBlock, SearchSpace, Step, chain_of
+from .blocks import BlockSpace, ChoiceBlock, Step, chain_of
 
 _NAME = "mbconv-chain"
 
@@ -95,7 +95,7 @@ class MBConvChainSettings(Settings):
 
 @families.register(_NAME)
 @dataclass(frozen=True)
-class MBConvChain(SearchSpace):
+class MBConvChain(BlockSpace):
     """Stem, perhaps a fixed MBConv, stages of choice blocks, head, global pooling, classifier.
 
     Every block offers the same MBConvs at its own shape, and to be left out (`Skip`), so that

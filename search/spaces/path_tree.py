@@ -31,7 +31,7 @@ from ...latency.operators.point_conv import PointConv
 from ...latency.operators.pool import Pool
 from ...latency.operators.zero import Zero
 from . import families
-from .base import ChoiceBlock, SearchSpace, Step
+from .blocks import BlockSpace, ChoiceBlock, Step
 
 _NAME = "path-tree"
 
@@ -95,7 +95,7 @@ class PathTreeSettings(Settings):
 
 @families.register(_NAME)
 @dataclass(frozen=True)
-class PathTree(SearchSpace):
+class PathTree(BlockSpace):
     """Residual blocks around trees whose edges are chosen.
 
     A block of bottleneck width c is batch norm, 1x1 convolution to c; batch norm, ReLU, grouped

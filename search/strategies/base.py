@@ -102,8 +102,8 @@ def state_of(
 
     probs = probabilities.detach()
     rows = tuple(
-        tuple(row[: len(block.candidates)])
-        for row, block in zip(probs.tolist(), problem.space.blocks, strict=True)
+        tuple(row[:count])
+        for row, count in zip(probs.tolist(), problem.space.options, strict=True)
     )
     return SearchStep(
         step=step,

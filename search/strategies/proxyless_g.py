@@ -24,6 +24,7 @@ from ..path_training import PathSettings, PathTraining
 from ..relaxation import Relaxation
 from ..relaxations import Mechanism, RelaxationOptions, relaxation_of
 from ..result import Candidate
+from ..spaces import block_space
 from . import strategies
 from .base import Problem, SearchStep, Strategy, state_of
 
@@ -207,7 +208,7 @@ class _Search:
 
     def _without_skipped(self, gradient: Tensor, choices: Tensor) -> Tensor:
         """Rows of 0 where the open candidate leaves its block out, as the release has it."""
-        blocks = self._problem.space.blocks
+        blocks = block_space(self._problem.space, "The setting legacy").blocks
         skipped = torch.tensor(
             [b.candidates[c].is_free for b, c in zip(blocks, choices.tolist(), strict=True)]
         )

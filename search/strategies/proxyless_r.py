@@ -187,8 +187,10 @@ class _Search:
         self._relaxation.step(loss, gradient)
         self._validation_loss = loss
         for chosen, row, value in zip(sampled, rows, values, strict=True):
-            if all(b.allows(cost) for b, cost in zip(problem.bounds, row, strict=True)):
-                self._remember(tuple(chosen.tolist()), value)
+            choices = tuple(chosen.tolist())
+            within = all(b.allows(cost) for b, cost in zip(problem.bounds, row, strict=True))
+            if within and problem.space.fault(choices) is None:
+                self._remember(choices, value)
 
     def _values(self, sampled: Sequence[Tensor], index: int) -> tuple[list[float], float]:
         """Accuracy of each network on validation batch `index`, and their mean loss in nats."""

@@ -28,6 +28,7 @@ from ..path_training import PathSettings, PathTraining, dropped_paths
 from ..projection import Projected
 from ..result import Candidate
 from ..samplers import Domain, Sampler, samplers
+from ..spaces import block_space
 from ..training import TrainingSettings
 from ..valuation import Inherited, Trials, Valuation
 from .base import Problem, SearchStep, Strategy, state_of
@@ -147,7 +148,8 @@ class _Search:
             )
         else:
             self._valuation = Trials(problem, settings.trial, settings.repeats, folder / TRIALS)
-        domain = Domain(problem.space, problem.costs, problem.bounds)
+        space = block_space(problem.space, "A search by query")
+        domain = Domain(space, problem.costs, problem.bounds)
         self._sampling = sampler.start(domain, spawn(problem.seed, "sampler"), settings.queries)
         self._told: list[tuple[Architecture, float]] = []
         self._trained = 0

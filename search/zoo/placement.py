@@ -10,11 +10,11 @@ from ...latency.operators import Operator
 from ...latency.operators.chain import Chain
 from ...latency.operators.dag import Dag
 from ..architecture import Architecture
-from ..spaces import SearchSpace, Step
+from ..spaces import BlockSpace, SearchSpace, Step, block_space
 
 
-def architecture_from(space: SearchSpace, operator: Operator) -> Architecture:
-    """The architecture of `space` that executes exactly what `operator` does.
+def architecture_from(anywhere: SearchSpace, operator: Operator) -> Architecture:
+    """The architecture of the space that executes exactly what `operator` does.
 
     A network with one operator for every step of the space's program, free ones (`Zero`) included,
     is read as it stands. In a chain free ones may also be left out; where several architectures
@@ -23,6 +23,7 @@ def architecture_from(space: SearchSpace, operator: Operator) -> Architecture:
     Raises:
         ConfigError: There is none; the message names the first operator that fits nowhere.
     """
+    space = block_space(anywhere, "Placing a network")
     if isinstance(operator, Chain) and space.is_chain:
         parts = operator.operators
         if len(parts) == len(space.program) and any(part.is_free for part in parts):
@@ -37,7 +38,7 @@ def architecture_from(space: SearchSpace, operator: Operator) -> Architecture:
     )
 
 
-def _placed(space: SearchSpace, operators: Sequence[Operator]) -> tuple[int, ...]:
+def _placed(space: BlockSpace, operators: Sequence[Operator]) -> tuple[int, ...]:
     """The choices where every step of the program has its own operator."""
     choices = []
     for number, (step, operator) in enumerate(zip(space.program, operators, strict=True)):
@@ -49,7 +50,7 @@ def _placed(space: SearchSpace, operators: Sequence[Operator]) -> tuple[int, ...
     return tuple(choices)
 
 
-def _aligned(space: SearchSpace, executed: Sequence[Operator]) -> tuple[int, ...]:
+def _aligned(space: BlockSpace, executed: Sequence[Operator]) -> tuple[int, ...]:
     """The choices where free candidates execute nothing.
 
     `ends[s]` holds the counts of operators that the first `s` steps can have executed; a way back
@@ -84,14 +85,14 @@ def _aligned(space: SearchSpace, executed: Sequence[Operator]) -> tuple[int, ...
     return tuple(reversed(choices))
 
 
-def _options(space: SearchSpace, step: Step) -> tuple[Operator, ...]:
+def _options(space: BlockSpace, step: Step) -> tuple[Operator, ...]:
     if step.operator is not None:
         return (step.operator,)
     return space.blocks[cast(int, step.block)].candidates
 
 
 def _misfit(
-    space: SearchSpace, where: str, found: Operator | None, options: Sequence[Operator]
+    space: BlockSpace, where: str, found: Operator | None, options: Sequence[Operator]
 ) -> str:
     said = "nothing" if found is None else str(found)
     wanted = ", ".join(map(str, options)) or "nothing"

@@ -71,19 +71,19 @@ def sgd(weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
 
 def elat_side() -> tuple[dict[str, Step], int]:
     """Steps by kind, and the number of weights."""
+    from elat.search.block_supernet import BlockSupernet
     from elat.search.gates import one_hot, straight_through
-    from elat.search.spaces import space_from_description
-    from elat.search.supernet import Supernet
+    from elat.search.spaces import block_space, space_from_description
 
-    space = space_from_description(
+    space = block_space(space_from_description(
         {
             "family": "mbconv-chain", "name": "side-by-side", "resolution": RESOLUTION,
             "in_channels": 3, "classes": CLASSES, "stem": {"width": STEM, "stride": 2},
             "first": STEM, "head": HEAD,
             "stages": [{"width": w, "blocks": b, "stride": s} for w, b, s in STAGES],
         }
-    )  # fmt: skip
-    supernet = Supernet(space, torch.Generator().manual_seed(0))
+    ), "a test")  # fmt: skip
+    supernet = BlockSupernet(space, torch.Generator().manual_seed(0))
     images, labels = batch(is_channels_last=True)
     weights = sgd(supernet.weights())
     logits = nn.Parameter(torch.zeros(supernet.mask.shape, dtype=torch.float64))

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from elat.search.architecture import Architecture
+from elat.search.block_supernet import BlockSupernet
 from elat.search.bound import Bound
 from elat.search.data import TensorData
 from elat.search.depthwise import speed_up_depthwise
@@ -21,14 +22,13 @@ from elat.search.gates import GateMode, one_hot, sample_choices, sample_two
 from elat.search.path_training import PathSettings, PathTraining
 from elat.search.relaxations import Mechanism, RelaxationOptions, relaxation_of
 from elat.search.strategies import Problem
-from elat.search.supernet import Supernet
 
 BATCH = 64
 
 
 @pytest.fixture(scope="module")
 def supernet(space):
-    return Supernet(space, torch.Generator().manual_seed(0))
+    return BlockSupernet(space, torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from elat.latency.store import open_store
 from elat.latency.table import read_table
 from elat.search.architecture import Architecture
 from elat.search.result import read_run
-from elat.search.spaces import find_space, space_from_description
+from elat.search.spaces import block_space, find_space, space_from_description
 
 
 def test_measuring_covers_the_space_and_counts_what_it_did(flow):
@@ -164,7 +164,7 @@ def test_training_tests_each_network_once_for_each_seed(flow):
     assert certificate is not None
     assert record.data == "digits"
     assert record.network.architecture == certificate.architecture
-    space = space_from_description(read_run(flow.run).result.space)
+    space = block_space(space_from_description(read_run(flow.run).result.space), "a test")
     others = (
         Architecture(space.name, choices)
         for choices in itertools.product(*(range(len(b.candidates)) for b in space.blocks))

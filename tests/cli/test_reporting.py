@@ -10,7 +10,7 @@ from elat.core.artefact import manifest, write_json
 from elat.search.architecture import Architecture
 from elat.search.journal import Journal
 from elat.search.result import Candidate, Limit, SearchResult, write_record
-from elat.search.spaces import find_space
+from elat.search.spaces import block_space, find_space
 from elat.search.strategies.base import SearchStep
 
 
@@ -18,7 +18,7 @@ from elat.search.strategies.base import SearchStep
 def run(tmp_path: Path, tiny: Path) -> Path:
     """A finished search of the tiny space with a course."""
     folder = tmp_path / "run"
-    space = find_space(str(tiny))
+    space = block_space(find_space(str(tiny)), "a test")
     journal = Journal(folder, "checkpoint", "history.jsonl")
     for number in (1, 2):
         rows = tuple((1 / len(b.candidates),) * len(b.candidates) for b in space.blocks)

@@ -14,6 +14,7 @@ from elat.latency.graph.ir import Activation, Pooling
 from elat.latency.operators import Operator, operators
 from elat.latency.operators.activate import Activate
 from elat.latency.operators.add import Add
+from elat.latency.operators.aggregate import Aggregate, How
 from elat.latency.operators.batch_norm import BatchNorm
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.channel_pad import ChannelPad
@@ -68,6 +69,9 @@ EXAMPLES: tuple[Operator, ...] = (
     Linear(12, 7),
     Linear(12, 7, Activation.HSWISH),
     Add(4, 5),
+    Aggregate(1, 4, 3, 6, 3),
+    Aggregate(3, 4, 5, 6, 3),
+    Aggregate(3, 4, 5, 6, 1, How.SUM),
     Add(4, 5, Activation.RELU),
     Add(4, 5, Activation.HSWISH),
     ChannelSlice(6, 5, 2, 5),

@@ -14,22 +14,28 @@ from elat.search.architecture import Architecture
 from elat.search.bound import Bound
 from elat.search.expected_latency import ExpectedLatency
 from elat.search.samplers import Domain, Sampling, samplers
-from elat.search.spaces import find_space, space_from_description
+from elat.search.spaces import block_space, find_space, space_from_description
 
-SPACE = space_from_description(
-    {
-        "family": "mbconv-chain",
-        "name": "toy",
-        "resolution": 8,
-        "in_channels": 1,
-        "classes": 3,
-        "stem": {"width": 4, "stride": 2},
-        "first": 4,
-        "stages": [{"width": 4, "blocks": 2, "stride": 1}, {"width": 8, "blocks": 2, "stride": 2}],
-        "kernels": [3, 5],
-        "expansions": [1, 2],
-        "head": 8,
-    }
+SPACE = block_space(
+    space_from_description(
+        {
+            "family": "mbconv-chain",
+            "name": "toy",
+            "resolution": 8,
+            "in_channels": 1,
+            "classes": 3,
+            "stem": {"width": 4, "stride": 2},
+            "first": 4,
+            "stages": [
+                {"width": 4, "blocks": 2, "stride": 1},
+                {"width": 8, "blocks": 2, "stride": 2},
+            ],
+            "kernels": [3, 5],
+            "expansions": [1, 2],
+            "head": 8,
+        }
+    ),
+    "a test",
 )
 ALL = tuple(itertools.product(*(range(len(block.candidates)) for block in SPACE.blocks)))
 QUERIES = 16

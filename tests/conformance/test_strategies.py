@@ -14,23 +14,29 @@ from elat.search.expected_latency import ExpectedLatency
 from elat.search.journal import Journal
 from elat.search.result import read_run
 from elat.search.run import search
-from elat.search.spaces import space_from_description
+from elat.search.spaces import block_space, space_from_description
 from elat.search.strategies import Problem, SearchStep, strategies
 
-SPACE = space_from_description(
-    {
-        "family": "mbconv-chain",
-        "name": "toy",
-        "resolution": 8,
-        "in_channels": 1,
-        "classes": 3,
-        "stem": {"width": 4, "stride": 2},
-        "first": 4,
-        "stages": [{"width": 4, "blocks": 2, "stride": 1}, {"width": 8, "blocks": 1, "stride": 2}],
-        "kernels": [3, 5],
-        "expansions": [1, 2],
-        "head": 8,
-    }
+SPACE = block_space(
+    space_from_description(
+        {
+            "family": "mbconv-chain",
+            "name": "toy",
+            "resolution": 8,
+            "in_channels": 1,
+            "classes": 3,
+            "stem": {"width": 4, "stride": 2},
+            "first": 4,
+            "stages": [
+                {"width": 4, "blocks": 2, "stride": 1},
+                {"width": 8, "blocks": 1, "stride": 2},
+            ],
+            "kernels": [3, 5],
+            "expansions": [1, 2],
+            "head": 8,
+        }
+    ),
+    "a test",
 )
 QUERIES = {
     "steps": 6,

@@ -25,7 +25,7 @@ from elat.latency.operators.linear import Linear
 from elat.latency.operators.mbconv import MBConv
 from elat.search.architecture import Architecture
 from elat.search.expected_latency import ExpectedLatency
-from elat.search.spaces import find_space
+from elat.search.spaces import block_space, find_space
 
 MOBILE = (
     "e3k5 e3k3 skip skip e3k7 e3k3 e3k5 e3k5 e6k7 e3k5 e3k5 e3k5 "
@@ -130,7 +130,7 @@ class TestProxylessTable:
         """
         table = read_proxyless_table(published(PROXYLESS_TABLE))
         log = read_tflite_log(published(PROXYLESS_MOBILE_LOG))
-        space = find_space("proxyless-mobile-32")
+        space = block_space(find_space("proxyless-mobile-32"), "a test")
         choices = tuple(
             [space.label(candidate) for candidate in block.candidates].index(label)
             for block, label in zip(space.blocks, MOBILE.split(), strict=True)

@@ -16,7 +16,7 @@ from elat.latency.models.folder import model_folder, write_model
 from elat.latency.operators import Operator
 from elat.latency.table import LatencyTable
 from elat.search.architecture import Architecture
-from elat.search.spaces import SearchSpace, find_space
+from elat.search.spaces import SearchSpace, block_space, find_space
 
 SMALL = ("nas-bench-macro", "tree-tiny")
 
@@ -66,7 +66,7 @@ def test_counts_are_exact_however_large(home: Path) -> None:
 
 @pytest.mark.parametrize("name", [*SMALL, "proxyless-cifar"])
 def test_latencies_are_those_of_the_models_at_home(home: Path, name: str) -> None:
-    space = find_space(name)
+    space = block_space(find_space(name), "a test")
     install(home, space, "slow", speed=1.0)
     install(home, space, "fast", speed=4.0)
     found = describe_space(name)["latency_ms"]

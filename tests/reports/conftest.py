@@ -33,7 +33,7 @@ from elat.search.result import (
     TrainingRecord,
     write_record,
 )
-from elat.search.spaces import SearchSpace, space_from_description
+from elat.search.spaces import BlockSpace, SearchSpace, block_space, space_from_description
 
 SPACE = {
     "family": "mbconv-chain",
@@ -67,8 +67,8 @@ def operator_ms(operator: Any, device: str) -> float:
 
 
 @pytest.fixture(scope="session")
-def space() -> SearchSpace:
-    return space_from_description(SPACE)
+def space() -> BlockSpace:
+    return block_space(space_from_description(SPACE), "a test")
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +173,7 @@ def history(target: str, limit: Limit, steps: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def write_model(space: SearchSpace) -> Callable[..., Path]:
+def write_model(space: BlockSpace) -> Callable[..., Path]:
     """Writes a model folder with held-out errors and, if asked for, a calibration."""
 
     def write(
@@ -208,7 +208,7 @@ def write_model(space: SearchSpace) -> Callable[..., Path]:
     return write
 
 
-def write_calibration(folder: Path, space: SearchSpace, device: str, count: int) -> None:
+def write_calibration(folder: Path, space: BlockSpace, device: str, count: int) -> None:
     random = np.random.default_rng(3)
     sums, macs, choices, numbers = [], [], [], []
     for _ in range(count):

@@ -12,8 +12,8 @@ from elat.core.errors import ConfigError, MissingLatencyError
 from elat.latency.models.base import LatencyModel, Prediction
 from elat.latency.network import Calibration, NetworkLatency
 from elat.search.architecture import Architecture
+from elat.search.block_supernet import BlockSupernet
 from elat.search.expected_latency import ExpectedLatency
-from elat.search.supernet import Supernet
 
 
 def every(space):
@@ -136,7 +136,7 @@ def test_a_calibrated_model_gives_the_network_latency_of_every_architecture(toy)
 
 
 def test_another_device_is_another_buffer(toy):
-    probs = Supernet(toy, torch.Generator()).uniform()
+    probs = BlockSupernet(toy, torch.Generator()).uniform()
     assert float(ExpectedLatency.from_macs(toy)(probs)) != float(made_up(toy)(probs))
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from elat.search.block_supernet import BlockSupernet
 from elat.search.gates import GateMode, one_hot, sample_choices, sample_two, straight_through
 from elat.search.spaces import space_from_description
-from elat.search.supernet import Supernet
 
 from .conftest import TOY
 
@@ -75,7 +75,7 @@ def test_sampling_follows_the_probabilities():
 
 def double(space, seed=0):
     """A supernet whose residual branches are no longer zero, as after some training."""
-    supernet = Supernet(space, torch.Generator().manual_seed(seed), dtype=torch.float64)
+    supernet = BlockSupernet(space, torch.Generator().manual_seed(seed), dtype=torch.float64)
     for part in supernet.modules():
         if isinstance(part, nn.BatchNorm2d):
             nn.init.uniform_(part.weight, 0.5, 1.5, generator=torch.Generator().manual_seed(4))

@@ -16,11 +16,11 @@ from elat.datasets.corpora.locate import Corpus, corpus_path
 from elat.latency.blocks import ChannelRange
 from elat.latency.operators.dag import Dag
 from elat.search.architecture import Architecture
+from elat.search.block_supernet import BlockSupernet
 from elat.search.gates import one_hot
-from elat.search.spaces import SearchSpace, find_space
+from elat.search.spaces import BlockSpace, block_space, find_space
 from elat.search.spaces.path_tree import PathTree
 from elat.search.spaces.tree_config import architecture_of_tree
-from elat.search.supernet import Supernet
 
 CIFAR = Corpus(
     "The released Proxyless network for CIFAR-10",
@@ -33,7 +33,7 @@ TINY = "tree-tiny"
 
 
 def tree(*overrides: str, name: str = TINY) -> PathTree:
-    space = find_space(name, overrides)
+    space = block_space(find_space(name, overrides), "a test")
     assert isinstance(space, PathTree)
     return space
 
@@ -51,7 +51,7 @@ def cifar() -> PathTree:
     return tree(name="proxyless-cifar")
 
 
-def of_labels(space: SearchSpace, label: str) -> Architecture:
+def of_labels(space: BlockSpace, label: str) -> Architecture:
     choices = ([space.label(c) for c in b.candidates].index(label) for b in space.blocks)
     return Architecture(space.name, tuple(choices))
 
@@ -176,7 +176,7 @@ def test_wrong_settings_are_refused(override):
 def test_gate_gradients_of_a_tree_are_those_of_all_paths_up_to_a_shift_of_each_row(all_paths):
     """Identity edges are free without being residual; probabilities do not feel the shift."""
     space = tree("resolution=8")
-    supernet = Supernet(space, torch.Generator().manual_seed(3), dtype=torch.float64)
+    supernet = BlockSupernet(space, torch.Generator().manual_seed(3), dtype=torch.float64)
     images = torch.randn((4, 1, 8, 8), dtype=torch.float64, generator=torch.Generator())
     choices = torch.tensor([4, 0, 2, 3, 1, 4, 4, 0])
     found = []

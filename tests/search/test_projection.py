@@ -13,12 +13,12 @@ from elat.latency.operators.conv import Conv
 from elat.search.bound import Bound
 from elat.search.expected_latency import ExpectedLatency
 from elat.search.projection import project, project_fastest
-from elat.search.spaces import ChoiceBlock, SearchSpace
-from elat.search.spaces.base import chain_of
+from elat.search.spaces import BlockSpace, ChoiceBlock
+from elat.search.spaces.blocks import chain_of
 
 
 @dataclass(frozen=True)
-class Bare(SearchSpace):
+class Bare(BlockSpace):
     """Any number of candidates in any number of blocks; what they are does not matter."""
 
     counts: tuple[int, ...]

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from elat.core.errors import ArtefactError, ConfigError, UnknownNameError
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.mbconv import MBConv
 from elat.search.architecture import Architecture
-from elat.search.spaces import find_space, space_from_description
+from elat.search.spaces import BlockSpace, block_space, space_from_description
+from elat.search.spaces import find_space as find_any
+
+
+def find_space(name: str, overrides: Sequence[str] = ()) -> BlockSpace:
+    return block_space(find_any(name, overrides), "a test")
 
 
 def test_proxyless_mobile_is_the_space_of_the_paper():

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from elat.search.block_supernet import BlockSupernet
 from elat.search.evaluate import accuracy, accuracy_and_loss, calibrate_batch_norm
 from elat.search.gates import GateMode, one_hot
-from elat.search.spaces import space_from_description
-from elat.search.supernet import Supernet
+from elat.search.spaces import block_space, space_from_description
 
 
 @pytest.fixture
 def supernet(toy):
-    supernet = Supernet(toy, torch.Generator().manual_seed(0))
+    supernet = BlockSupernet(toy, torch.Generator().manual_seed(0))
     for part in supernet.modules():
         if isinstance(part, nn.BatchNorm2d):  # residual branches begin at zero
             nn.init.ones_(part.weight)
@@ -29,14 +29,14 @@ def images(count=6):
 
 def test_the_same_generator_gives_the_same_weights(toy):
     state = torch.random.get_rng_state()
-    first, again = (Supernet(toy, torch.Generator().manual_seed(0)) for _ in range(2))
+    first, again = (BlockSupernet(toy, torch.Generator().manual_seed(0)) for _ in range(2))
     assert torch.equal(state, torch.random.get_rng_state())
     pairs = zip(first.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_residual_blocks_begin_as_identities(toy):
-    fresh = Supernet(toy, torch.Generator().manual_seed(0))
+    fresh = BlockSupernet(toy, torch.Generator().manual_seed(0))
     outputs = [
         fresh(images(), one_hot(torch.tensor([first, 0, last]), 5))
         for first, last in [(0, 1), (4, 4), (3, 0)]
@@ -200,22 +200,25 @@ def test_an_architecture_step_keeps_the_activations_of_one_path(
 ):
     """O(1) paths instead of O(N), as the paper claims (section 3.2), and of two little more."""
     widths = [16, 8, 16, 8, 16]
-    space = space_from_description(
-        {
-            "family": "mbconv-chain",
-            "name": "wide",
-            "resolution": 16,
-            "in_channels": 1,
-            "classes": 4,
-            "stem": {"width": 8, "stride": 1},
-            "first": 8,
-            "stages": [{"width": width, "blocks": 1, "stride": 1} for width in widths],
-            "kernels": kernels,
-            "expansions": expansions,
-            "head": 8,
-        }
+    space = block_space(
+        space_from_description(
+            {
+                "family": "mbconv-chain",
+                "name": "wide",
+                "resolution": 16,
+                "in_channels": 1,
+                "classes": 4,
+                "stem": {"width": 8, "stride": 1},
+                "first": 8,
+                "stages": [{"width": width, "blocks": 1, "stride": 1} for width in widths],
+                "kernels": kernels,
+                "expansions": expansions,
+                "head": 8,
+            }
+        ),
+        "a test",
     )
-    supernet = Supernet(space, torch.Generator().manual_seed(0))
+    supernet = BlockSupernet(space, torch.Generator().manual_seed(0))
     x = torch.randn(4, 1, 16, 16)
     count = supernet.mask.shape[1]
     kept: dict[GateMode, list[int]] = {mode: [] for mode in GateMode}

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from elat.search.block_supernet import BlockSupernet
 from elat.search.data import TensorData
 from elat.search.distributed import ShardedData, World, open_world, working_folder
 from elat.search.gates import one_hot, sample_choices
 from elat.search.journal import Journal
-from elat.search.spaces import SearchSpace, space_from_description
-from elat.search.supernet import Supernet
+from elat.search.spaces import BlockSpace, block_space, space_from_description
 from elat.search.training import TrainingSettings, train_network
 
 STOP = 5
@@ -35,8 +35,8 @@ SPACE = {
 }
 
 
-def space() -> SearchSpace:
-    return space_from_description(SPACE)
+def space() -> BlockSpace:
+    return block_space(space_from_description(SPACE), "a test")
 
 
 def data() -> TensorData:
@@ -75,7 +75,7 @@ def averages(folder: Path, world: World) -> None:
 def supernet_step(folder: Path, world: World) -> None:
     """One weight step along the paths of a seed that only process 0 knows."""
     seed = world.agreed(100 + world.rank)
-    supernet = Supernet(space(), torch.Generator().manual_seed(0))
+    supernet = BlockSupernet(space(), torch.Generator().manual_seed(0))
     freeze(supernet)
     probs = torch.full((len(space().blocks), 5), 0.2, dtype=torch.float64)
     choices = sample_choices(probs, torch.Generator().manual_seed(seed))

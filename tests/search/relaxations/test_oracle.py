@@ -16,11 +16,11 @@ from elat.search.bound import Bound
 from elat.search.expected_latency import ExpectedLatency
 from elat.search.relaxations import FrankWolfe
 from elat.search.relaxations.oracle import LinearOracle
-from elat.search.spaces import space_from_description
+from elat.search.spaces import block_space, space_from_description
 
 from ..conftest import TOY
 
-SPACE = space_from_description(TOY)
+SPACE = block_space(space_from_description(TOY), "a test")
 COUNTS = [len(block.candidates) for block in SPACE.blocks]
 
 

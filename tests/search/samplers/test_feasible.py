@@ -16,7 +16,7 @@ from elat.search.samplers import Domain
 from elat.search.samplers.counting import Counting
 from elat.search.samplers.evolution import mutated
 from elat.search.samplers.feasible import Feasible
-from elat.search.spaces import find_space
+from elat.search.spaces import block_space, find_space
 
 NEVER = 0
 
@@ -117,7 +117,7 @@ def test_a_single_architecture_of_a_huge_space_is_listed():
 
 
 def test_bounds_that_hardly_hold_together_are_drawn_from_by_a_walk():
-    space = find_space("proxyless-mobile")
+    space = block_space(find_space("proxyless-mobile"), "a test")
     generator = np.random.default_rng(0)
     sizes = [len(block.candidates) for block in space.blocks]
     costs = tuple(

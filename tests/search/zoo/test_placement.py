@@ -8,7 +8,7 @@ import torch
 from elat.core.errors import ConfigError
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.dag import Dag
-from elat.search.spaces import find_space
+from elat.search.spaces import block_space, find_space
 from elat.search.zoo import find_network
 from elat.search.zoo.placement import architecture_from
 
@@ -42,14 +42,17 @@ def test_the_released_mobile_network_is_not_of_the_released_space():
 
 @pytest.mark.parametrize("name", ["proxyless-tiny", "tree-tiny"])
 def test_any_network_of_a_space_is_found_again(name):
-    space, generator = find_space(name), torch.Generator().manual_seed(0)
+    space, generator = block_space(find_space(name), "a test"), torch.Generator().manual_seed(0)
     for _ in range(50):
         network = space.network(space.sample(generator))
         assert space.network(architecture_from(space, network)) == network
 
 
 def test_blocks_are_filled_from_the_front():
-    space, generator = find_space("proxyless-tiny"), torch.Generator().manual_seed(1)
+    space, generator = (
+        block_space(find_space("proxyless-tiny"), "a test"),
+        torch.Generator().manual_seed(1),
+    )
     for _ in range(50):
         found = architecture_from(space, space.network(space.sample(generator)))
         for first, second in zip(space.blocks, space.blocks[1:], strict=False):
