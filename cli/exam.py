@@ -1,4 +1,4 @@
-"""`elat exam nas-bench-macro | perfect-supernet`: searches on a table of accuracies, judged."""
+"""`elat exam`: searches on a table of accuracies, judged; and what aggregation costs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
+from .aggregation_cost import aggregation_cost
 from .console import print_json, print_table, progress, say
 from .measuring import draw_measuring
 
@@ -24,9 +25,12 @@ ExamDevice = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to `app`."""
-    exams = typer.Typer(no_args_is_help=True, help="Judge searches on published accuracies.")
+    exams = typer.Typer(
+        no_args_is_help=True, help="Judge searches on published accuracies; measure aggregation."
+    )
     exams.command("nas-bench-macro")(nas_bench_macro)
     exams.command("perfect-supernet")(perfect_supernet)
+    exams.command("aggregation-cost")(aggregation_cost)
     app.add_typer(exams, name="exam")
 
 

@@ -113,6 +113,9 @@ def lead_of(inputs: ReportInputs) -> str:
     if inputs.exams:
         spaces |= {exam.terms.space for exam in inputs.exams}
         counts.append(_counted(len(inputs.exams), "exam", "exams"))
+    if inputs.aggregations:
+        count = len(inputs.aggregations)
+        counts.append(_counted(count, "measured cost", "measured costs") + " of aggregation")
     if not counts:
         return "No run, no latency model, no sweep and no exam was read."
     space = f" in the space {_listed(sorted(spaces))}" if spaces else ""

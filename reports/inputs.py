@@ -14,6 +14,7 @@ from ..latency.models.folder import KIND as MODEL
 from ..search.exams import KIND as EXAM
 from ..search.exams import SUMMARY
 from ..search.result import HISTORY, RESULT, Run, read_run
+from .aggregation import COSTS, AggregationCosts, read_aggregation_costs
 from .exams import ReadExam, read_exam
 from .models import ModelFolder, read_model_folder
 from .sweep import SWEEP, Sweep, read_sweep
@@ -68,10 +69,11 @@ class ReportInputs:
     manifests: tuple[Manifest, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     exams: tuple[ReadExam, ...] = ()
+    aggregations: tuple[AggregationCosts, ...] = ()
 
 
 def read_inputs(folders: Iterable[Path]) -> ReportInputs:
-    """What `folders` hold: runs, models, sweeps, exams, or folders of such at any depth.
+    """What `folders` hold: runs, models, sweeps, exams and the like, or folders of such.
 
     Raises:
         ArtefactError: A folder is not there, nothing in it can be reported, or a file in it is
@@ -87,7 +89,8 @@ def read_inputs(folders: Iterable[Path]) -> ReportInputs:
     models = tuple(read_model_folder(path) for path in found if _is_model(path))
     sweeps = tuple(read_sweep(path) for path in found if _is_sweep(path))
     exams = tuple(read_exam(path) for path in found if _is_exam(path))
-    if not (runs or models or sweeps or exams):
+    aggregations = tuple(read_aggregation_costs(path) for path in found if _is_aggregation(path))
+    if not (runs or models or sweeps or exams or aggregations):
         raise ArtefactError(
             f"{', '.join(map(str, asked)) or 'No folder'} holds neither a finished search nor a "
             "latency model, nor a sweep or an exam; make one with: elat demo --out DIR (or "
@@ -100,6 +103,7 @@ def read_inputs(folders: Iterable[Path]) -> ReportInputs:
         tuple(_manifests(found)),
         sweeps,
         exams,
+        aggregations,
     )
 
 
@@ -132,7 +136,8 @@ def read_history(path: Path) -> tuple[Step, ...]:
 
 
 def _usable(folder: Path) -> list[Path]:
-    if any(is_one(folder) for is_one in (_is_run, _is_sweep, _is_exam, _is_model)):
+    kinds = (_is_run, _is_sweep, _is_exam, _is_model, _is_aggregation)
+    if any(is_one(folder) for is_one in kinds):
         return [folder]
     inner = sorted(path for path in folder.iterdir() if path.is_dir())
     return [usable for path in inner for usable in _usable(path)]
@@ -152,6 +157,10 @@ def _is_exam(folder: Path) -> bool:
 
 def _is_model(folder: Path) -> bool:
     return _has_kind(folder, MODEL)
+
+
+def _is_aggregation(folder: Path) -> bool:
+    return (folder / COSTS).is_file()
 
 
 def _has_kind(folder: Path, kind: str) -> bool:

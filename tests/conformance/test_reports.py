@@ -14,6 +14,14 @@ from elat.latency.calibration import Calibration
 from elat.latency.condition import Condition, Method, Precision
 from elat.latency.models.evaluate import CROSS_VALIDATION, HeldOut, HeldOutRow
 from elat.latency.operators.conv import Conv
+from elat.reports.aggregation import (
+    AggregationCosts,
+    DeviceCosts,
+    NetworkCost,
+    Shape,
+    SliceCost,
+    Time,
+)
 from elat.reports.base import ReportFigure, ReportTable
 from elat.reports.exams import (
     MechanismExam,
@@ -59,7 +67,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
     for position, device in enumerate(("one", "two")):
         write_made_up_run(folder / device, device, position)
     models = tuple(made_up_model(device) for device in ("one", "two"))
-    return replace(read_inputs([folder]), models=models, exams=made_up_exams())
+    return replace(
+        read_inputs([folder]), models=models, exams=made_up_exams(), aggregations=made_up_costs()
+    )
 
 
 def condition_on(device: str) -> Condition:
@@ -99,6 +109,19 @@ def made_up_exams() -> tuple[ReadExam, ...]:
         MechanismMark("refused", 2, "not defined", *([None] * 7)),
     )
     return QueryExam(terms, 5, samplers), MechanismExam(terms, mechanisms)
+
+
+def made_up_costs() -> tuple[AggregationCosts, ...]:
+    shape, time = Shape(4, 3, 8), Time(1.0, 0.1)
+    networks = tuple(
+        NetworkCost(
+            shape, name, 10, 1000, 10000, 4096, Time(join, 0.1), time, Time(2.0, 0.1), time, whole
+        )
+        for name, join, whole in (("dense sum", 3.0, Time(6.5, 0.2)), ("sparse2 sum", 0.5, None))
+    )
+    slices = tuple(SliceCost(shape, n, 12, time, time, Time(0.5 * n, 0.1)) for n in (2, 4))
+    source = Source("simulated", "one", condition_on("one"))
+    return (AggregationCosts((DeviceCosts(source, "screen", networks, slices),)),)
 
 
 def write_made_up_run(folder: Path, device: str, position: int) -> None:
