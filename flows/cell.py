@@ -173,7 +173,7 @@ def row_of(order: CellOrder) -> SweepRow:
         method=cell.method.title,
         strategy=cell.method.name,
         seed=cell.seed,
-        effort=_effort(order.folder),
+        effort=efforts_of(order.folder),
         failure=read_json(failed)["message"] if failed.exists() else None,
     )
     return _with_records(empty, order) if order.is_done(Stage.SEARCH) else empty
@@ -229,7 +229,7 @@ def _identity(order: CellOrder) -> dict[str, Any]:
 def _run(order: CellOrder, stage: Stage, start: Callable[[], Iterator[Any]]) -> None:
     """Iterate what `start` returns to its end, adding up what it takes."""
     order.folder.mkdir(parents=True, exist_ok=True)
-    with _held(order.folder), _metered(order.folder, stage) as save:
+    with _held(order.folder), metered(order.folder, stage) as save:
         (order.folder / FAILED).unlink(missing_ok=True)
         for _ in start():
             save()
@@ -255,12 +255,12 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _metered(folder: Path, stage: Stage) -> Iterator[Callable[[], None]]:
+def metered(folder: Path, stage: Stage) -> Iterator[Callable[[], None]]:
     """Adds the time of the block to that of `stage`; call what it yields now and then.
 
     A process that is killed loses at most the seconds since that was called.
     """
-    before = dict(_effort(folder))
+    before = dict(efforts_of(folder))
     base = before.get(stage.value, Effort(0.0, 0.0))
     wall, cpu = time.monotonic(), time.process_time()
     saved = wall
@@ -285,7 +285,8 @@ def _metered(folder: Path, stage: Stage) -> Iterator[Callable[[], None]]:
         write()
 
 
-def _effort(folder: Path) -> tuple[tuple[str, Effort], ...]:
+def efforts_of(folder: Path) -> tuple[tuple[str, Effort], ...]:
+    """What each stage in `folder` has taken by now."""
     path = folder / EFFORT
     found = read_json(path) if path.exists() else {}
     return tuple((name, Effort(**effort)) for name, effort in sorted(found.items()))

@@ -317,17 +317,17 @@ def test_the_time_of_an_interrupted_stage_adds_up(tmp_path: Path) -> None:
     def wall() -> float:
         return float(json.loads((tmp_path / EFFORT).read_text())["search"]["wall_s"])
 
-    with cell_module._metered(tmp_path, Stage.SEARCH):
+    with cell_module.metered(tmp_path, Stage.SEARCH):
         sum(range(200_000))
     first = wall()
     with (
         pytest.raises(KeyboardInterrupt),
-        cell_module._metered(tmp_path, Stage.SEARCH),
+        cell_module.metered(tmp_path, Stage.SEARCH),
     ):
         sum(range(200_000))
         raise KeyboardInterrupt
     assert wall() > first
-    with cell_module._metered(tmp_path, Stage.TRAIN):
+    with cell_module.metered(tmp_path, Stage.TRAIN):
         pass
     assert set(json.loads((tmp_path / EFFORT).read_text())) == {"search", "train"}
 
