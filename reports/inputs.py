@@ -1,4 +1,4 @@
-"""What a report is made of: runs, latency models, sweeps and exams: folders, each read once."""
+"""What a report is made of: runs, models, sweeps, exams, studies: folders, each read once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .aggregation import COSTS, AggregationCosts, read_aggregation_costs
 from .exams import ReadExam, read_exam
 from .models import ModelFolder, read_model_folder
 from .sweep import SWEEP, Sweep, read_sweep
+from .wirings import WIRINGS, Wirings, read_wirings
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class ReportInputs:
     Attributes:
         histories: Parallel to `runs`.
         sweeps: Each stands for all its cells, whose run folders are not among `runs`.
+        wirings: Each stands for all its networks, whose run folders are not among `runs`.
     """
 
     runs: tuple[Run, ...]
@@ -70,10 +72,11 @@ class ReportInputs:
     sweeps: tuple[Sweep, ...] = ()
     exams: tuple[ReadExam, ...] = ()
     aggregations: tuple[AggregationCosts, ...] = ()
+    wirings: tuple[Wirings, ...] = ()
 
 
 def read_inputs(folders: Iterable[Path]) -> ReportInputs:
-    """What `folders` hold: runs, models, sweeps, exams and the like, or folders of such.
+    """What `folders` hold: runs, models, sweeps, exams, studies, or folders of such.
 
     Raises:
         ArtefactError: A folder is not there, nothing in it can be reported, or a file in it is
@@ -90,11 +93,12 @@ def read_inputs(folders: Iterable[Path]) -> ReportInputs:
     sweeps = tuple(read_sweep(path) for path in found if _is_sweep(path))
     exams = tuple(read_exam(path) for path in found if _is_exam(path))
     aggregations = tuple(read_aggregation_costs(path) for path in found if _is_aggregation(path))
-    if not (runs or models or sweeps or exams or aggregations):
+    wirings = tuple(read_wirings(path) for path in found if _is_study(path))
+    if not (runs or models or sweeps or exams or aggregations or wirings):
         raise ArtefactError(
             f"{', '.join(map(str, asked)) or 'No folder'} holds neither a finished search nor a "
-            "latency model, nor a sweep or an exam; make one with: elat demo --out DIR (or "
-            "elat search, elat fit, elat sweep, elat exam)."
+            "latency model, nor a sweep, an exam or a study; make one with: elat demo --out DIR "
+            "(or elat search, elat fit, elat sweep, elat exam, elat study)."
         )
     return ReportInputs(
         runs,
@@ -104,6 +108,7 @@ def read_inputs(folders: Iterable[Path]) -> ReportInputs:
         sweeps,
         exams,
         aggregations,
+        wirings,
     )
 
 
@@ -136,7 +141,7 @@ def read_history(path: Path) -> tuple[Step, ...]:
 
 
 def _usable(folder: Path) -> list[Path]:
-    kinds = (_is_run, _is_sweep, _is_exam, _is_model, _is_aggregation)
+    kinds = (_is_run, _is_sweep, _is_exam, _is_model, _is_aggregation, _is_study)
     if any(is_one(folder) for is_one in kinds):
         return [folder]
     inner = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -161,6 +166,10 @@ def _is_model(folder: Path) -> bool:
 
 def _is_aggregation(folder: Path) -> bool:
     return (folder / COSTS).is_file()
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / WIRINGS).is_file()
 
 
 def _has_kind(folder: Path, kind: str) -> bool:
