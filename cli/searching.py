@@ -107,7 +107,9 @@ def search(
             return
         for model in started.models:
             say(f"latency from {model.folder} ({model.name})")
-        say("bound: " + ", ".join(f"{b.limit:g} {b.unit} on {b.name}" for b in started.bounds))
+        where = {b.name: f" on {b.name}" if b.unit == "ms" else "" for b in started.bounds}
+        limits = (f"{b.limit:g} {b.unit}{where[b.name]}" for b in started.bounds)
+        say("bound: " + ", ".join(limits))
         result = draw_search(started.steps, f"search {space}")
     _show_result(result, out, json)
 

@@ -95,7 +95,11 @@ def relaxation_of(
         raise ConfigError(f"{len(bounds)} bounds came with {len(costs)} costs; give one a bound.")
     if mechanism is Mechanism.FRANK_WOLFE:
         for cost in costs:
-            block_space(cost.space, "The mechanism frank_wolfe")
+            block_space(
+                cost.space,
+                "The mechanism frank_wolfe",
+                "use --set mechanism=augmented_lagrangian",
+            )
         return FrankWolfe(costs, bounds)
     return SoftmaxRelaxation(
         costs,

@@ -204,15 +204,16 @@ class BlockSpace(SearchSpace):
         return " ".join(self.label(operator) for operator in self.chosen(architecture))
 
 
-def block_space(space: SearchSpace, purpose: str) -> BlockSpace:
+def block_space(
+    space: SearchSpace, purpose: str, repair: str = "take a space of blocks: elat spaces"
+) -> BlockSpace:
     """`space`, where its choices are blocks of operators.
 
     Raises:
-        ConfigError: They are not; `purpose` says in the error what needs them to be.
+        ConfigError: They are not; the message says that `purpose` needs them to be, and `repair`.
     """
     if not isinstance(space, BlockSpace):
         raise ConfigError(
-            f"{purpose} needs choice blocks, and {space.name} has links to choose; take a space "
-            "of blocks (elat spaces), or a strategy for links: proxyless-g or proxyless-r."
+            f"{purpose} needs choice blocks, and {space.name} has links to choose; {repair}."
         )
     return space

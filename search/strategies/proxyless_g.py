@@ -118,6 +118,8 @@ class _Search:
     """The state of one run: the supernet with its optimiser, and the relaxation."""
 
     def __init__(self, problem: Problem, settings: ProxylessGSettings) -> None:
+        if settings.legacy:
+            block_space(problem.space, "The setting legacy", "leave it out: no release had links")
         self._problem = problem
         self._settings = settings
         self._training = PathTraining(problem, settings)
@@ -208,10 +210,8 @@ class _Search:
 
     def _without_skipped(self, gradient: Tensor, choices: Tensor) -> Tensor:
         """Rows of 0 where the open candidate leaves its block out, as the release has it."""
-        blocks = block_space(self._problem.space, "The setting legacy").blocks
-        skipped = torch.tensor(
-            [b.candidates[c].is_free for b, c in zip(blocks, choices.tolist(), strict=True)]
-        )
+        taken = enumerate(choices.tolist())
+        skipped = torch.tensor([self._problem.space.is_left_out(*choice) for choice in taken])
         return gradient.masked_fill(skipped[:, None], 0.0)
 
     def _report(

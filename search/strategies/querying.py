@@ -33,6 +33,8 @@ from ..training import TrainingSettings
 from ..valuation import Inherited, Trials, Valuation
 from .base import Problem, SearchStep, Strategy, state_of
 
+_LINKS = "use --strategy proxyless-g or proxyless-r"
+
 _ELITE = 0.25
 TRIALS = "trials"
 
@@ -148,7 +150,7 @@ class _Search:
             )
         else:
             self._valuation = Trials(problem, settings.trial, settings.repeats, folder / TRIALS)
-        space = block_space(problem.space, "A search by query")
+        space = block_space(problem.space, "A search by query", _LINKS)
         domain = Domain(space, problem.costs, problem.bounds)
         self._sampling = sampler.start(domain, spawn(problem.seed, "sampler"), settings.queries)
         self._told: list[tuple[Architecture, float]] = []
