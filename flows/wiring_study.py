@@ -1,4 +1,4 @@
-"""A study of wirings: sparse, shuffled, learned and dense networks of equal latency, trained alike.
+"""A study of wirings: sparse, shuffled, learned and dense networks of equal latency.
 
 For every scale the network of the exponential rule is measured; its upper confidence limit and its
 parameters bound all others. Links are learnt within both bounds and verified on the device, random
