@@ -41,8 +41,8 @@ def aggregation_cost(
 ) -> None:
     """Measure dense and sparse networks, by sum and by concatenation; resumes by itself.
 
-    What a layer does to aggregate, its batch norm and its convolution are measured as they run
-    inside a network and summed over layers; whole networks are measured beside them.
+    Joins, batch norms and convolutions are measured behind what runs before them in a layer, and
+    summed over layers; whole networks are measured beside them.
     """
     from ..flows.aggregation_cost import device_costs, measure_costs, write_costs
     from ..flows.aggregation_study import SHAPES, shapes_of
@@ -75,17 +75,17 @@ def _print(costs: DeviceCosts) -> None:
     )
     print_table(
         "1x1 convolution in slices, against copy and convolution",
-        ("layers", "joined", "copy, ms", "convolution, ms", "slices, ms", "ratio"),
+        ("layers", "joined", "copy and 1x1, ms", "slices, ms", "ratio"),
         [
             (
                 str(each.shape),
                 each.degree,
-                *(f"{t.ms:.4f}" for t in (each.concat, each.conv, each.sliced)),
+                *(f"{t.ms:.4f}" for t in (each.plain, each.sliced)),
                 f"{each.ratio:.2f}",
             )
             for each in costs.slices
         ],
-        right=range(1, 6),
+        right=range(1, 5),
     )
 
 
@@ -96,6 +96,6 @@ def _row(network: NetworkCost) -> tuple[str, ...]:
         network.name,
         str(network.shape),
         *(f"{network.share(part):.1%}" for part in parts),
-        f"{network.layers_ms:.3f}",
+        f"{network.layers.ms:.3f}",
         "-" if ratio is None else f"{ratio:.2f}",
     )

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, hypot
+from operator import attrgetter
 from pathlib import Path
 
 from ..core.artefact import MANIFEST, manifest, write_json
 from ..core.errors import MissingOperatorError
 from ..devices.device import Device
-from ..latency.condition import Condition, Method, Precision
-from ..latency.in_situ import measured_under, recipe
+from ..latency.condition import Condition, Precision
+from ..latency.in_situ import measured_under
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.operators import Operator
@@ -31,21 +32,38 @@ from ..reports.source import Source
 from .aggregation_study import (
     FAMILIES,
     Family,
+    Terms,
     ends,
     layers,
     network,
-    networks,
-    operators,
     sliced,
+    terms,
 )
-from .measuring import Campaign, measure_operators
+from .measuring import Campaign, measure_cases
 
+_JOIN, _NORM, _CONV = map(attrgetter, ("join_terms", "norm_terms", "conv_terms"))
+_EMPHASIS = 3
+# Hosts that enter a network's time more often than this get more slices a pass.
+_OFTEN = 2.0
 _ELEMENT_BYTES = {Precision.FP32: 4, Precision.INT8: 1}
 
 
 def measure_costs(campaign: Campaign, shapes: tuple[Shape, ...]) -> Iterator[Progress]:
-    """Measure what is not in the store yet: operators as the device's method says, and wholes."""
-    yield from measure_operators(campaign, operators(shapes), networks(shapes))
+    """Measure what is not in the store yet: hosts of parts of layers, and whole networks."""
+    cases = {case: None for shape in shapes for part in terms(shape) for case, _ in part}
+    wholes = (network(shape, family) for shape in shapes for family in FAMILIES)
+    yield from measure_cases(campaign, (*cases, *wholes), _emphasis(shapes))
+
+
+def _emphasis(shapes: tuple[Shape, ...]) -> dict[Operator, int]:
+    sums = (
+        _weights(part(made) for made in layers(shape, family))
+        for shape in shapes
+        for family in FAMILIES
+        for part in (_JOIN, _NORM, _CONV)
+    )
+    often = (case for weights in sums for case, w in weights.items() if abs(w) > _OFTEN)
+    return dict.fromkeys(often, _EMPHASIS)
 
 
 def device_costs(
@@ -56,8 +74,8 @@ def device_costs(
     Raises:
         MissingOperatorError: An operator was not measured, or failed.
     """
-    condition = Condition.of(device)
-    known = {m.operator: m for m in store.measurements(measured_under(condition))}
+    condition = measured_under(Condition.of(device))
+    known = {m.operator: m for m in store.measurements(condition)}
     prices = _Prices(known, condition, store.path)
     return DeviceCosts(
         Source(prices.origin, device.id, condition),
@@ -96,32 +114,23 @@ class _Prices:
         """Of all measurements; a store holds one origin a condition."""
         return next((m.origin for m in self.known.values()), "measured")
 
-    def time(self, found: Iterable[Operator]) -> Time:
-        """The sum over `found`, which may hold an operator many times.
+    def time(self, parts: Iterable[Terms]) -> Time:
+        """The sum over `parts`, each a weighted sum of networks.
 
         Differences below 0 stay what they are: in a sum, leaving them out would be a bias. The
-        interval takes hosts as independent of each other.
+        interval takes networks as independent of each other.
 
         Raises:
             MissingOperatorError: One was not measured.
         """
-        weights: defaultdict[Operator, float] = defaultdict(float)
-        for operator in found:
-            for host, weight in self._terms(operator):
-                weights[host] += weight
-        terms = [(weight, self._measured(host)) for host, weight in weights.items()]
-        ms = fsum(weight * measured.latency_ms for weight, measured in terms)
-        return Time(ms, hypot(*(weight * _half_ms(measured) for weight, measured in terms)))
+        found = [(w, self._measured(case)) for case, w in _weights(parts).items()]
+        ms = fsum(weight * measured.latency_ms for weight, measured in found)
+        return Time(ms, hypot(*(weight * _half_ms(measured) for weight, measured in found)))
 
     def whole(self, operator: Operator) -> Time | None:
         """Of a network measured as it stands; None if it could not be."""
         found = self.known.get(operator)
         return None if found is None else Time(found.latency_ms, _half_ms(found))
-
-    def _terms(self, operator: Operator) -> tuple[tuple[Operator, float], ...]:
-        if self.condition.method is Method.IN_SITU:
-            return recipe(operator).terms
-        return ((operator, 1.0),)
 
     def _measured(self, operator: Operator) -> Measurement:
         if operator not in self.known:
@@ -132,6 +141,15 @@ class _Prices:
         return self.known[operator]
 
 
+def _weights(parts: Iterable[Terms]) -> dict[Operator, float]:
+    """How often each network enters the sum of `parts`; those that cancel are left out."""
+    weights: defaultdict[Operator, float] = defaultdict(float)
+    for part in parts:
+        for case, weight in part:
+            weights[case] += weight
+    return {case: weight for case, weight in weights.items() if weight != 0.0}
+
+
 def _half_ms(measurement: Measurement) -> float:
     low, high = measurement.interval()
     return (high - low) / 2
@@ -140,19 +158,20 @@ def _half_ms(measurement: Measurement) -> float:
 def _network_cost(prices: _Prices, shape: Shape, family: Family) -> NetworkCost:
     made = layers(shape, family)
     whole = network(shape, family)
-    joins = [each.join for each in made if each.join is not None]
     element = _ELEMENT_BYTES[prices.condition.precision] * prices.condition.batch
+    traffic = sum(join.traffic_elements for each in made for join in each.joins)
     return NetworkCost(
         shape=shape,
         name=family.name,
         links=sum(map(len, family.sources(shape.layers))),
         params=whole.params,
         macs=whole.macs,
-        join_traffic_bytes=element * sum(join.traffic_elements for join in joins),
-        join=prices.time(joins),
-        norm=prices.time(each.norm for each in made),
-        conv=prices.time(each.conv for each in made),
-        ends=prices.time(ends(shape)),
+        join_traffic_bytes=element * traffic,
+        join=prices.time(map(_JOIN, made)),
+        norm=prices.time(map(_NORM, made)),
+        conv=prices.time(map(_CONV, made)),
+        layers=prices.time(part(each) for each in made for part in (_JOIN, _NORM, _CONV)),
+        ends=prices.time((((ends(shape), 1.0),),)),
         whole=prices.whole(whole),
     )
 
@@ -161,9 +180,10 @@ def _slice_costs(prices: _Prices, shape: Shape) -> tuple[SliceCost, ...]:
     return tuple(
         SliceCost(
             shape,
-            len(point.in_channels),
-            point.out_channels,
-            *(prices.time((each,)) for each in (*point.plain, point)),
+            len(each.point.in_channels),
+            each.point.out_channels,
+            prices.time((each.plain_terms,)),
+            prices.time((each.sliced_terms,)),
         )
-        for point in sliced(shape)
+        for each in sliced(shape)
     )

@@ -50,19 +50,14 @@ def default_cache() -> ArtefactCache:
 
 def measure_space(campaign: Campaign, space: SearchSpace) -> Iterator[Progress]:
     """Measure every operator of `space`, as the device's method wants it; resumes by itself."""
-    yield from measure_operators(campaign, space.all_operators())
-
-
-def measure_operators(
-    campaign: Campaign, operators: tuple[Operator, ...], networks: tuple[Operator, ...] = ()
-) -> Iterator[Progress]:
-    """Measure `operators`, as the device's method wants it, and `networks` as they stand."""
+    condition = campaign.condition
+    operators = space.all_operators()
     cases: tuple[Operator, ...] = operators
     emphasis: dict[Operator, int] = {}
-    if campaign.condition.method is Method.IN_SITU:
+    if condition.method is Method.IN_SITU:
         cases = hosts(operators)
         emphasis = dict.fromkeys(bare_hosts(operators), _HOST_EMPHASIS)
-    yield from measure_cases(campaign, (*cases, *networks), emphasis)
+    yield from measure_cases(campaign, cases, emphasis)
 
 
 def measure_cases(

@@ -43,7 +43,8 @@ class NetworkCost:
         links: Outputs read, over all layers.
         join_traffic_bytes: Read and written by joins if nothing stays in a cache.
         join: Additions or copies; `norm` is batch norm and ReLU, `conv` the 3x3 convolutions.
-        ends: The convolution before the layers and the pool behind them.
+        layers: All three together, of which fewer networks are subtracted: it is more certain.
+        ends: A network of the convolution before the layers and the pool behind them.
         whole: None where the network could not be run.
     """
 
@@ -56,22 +57,18 @@ class NetworkCost:
     join: Time
     norm: Time
     conv: Time
+    layers: Time
     ends: Time
     whole: Time | None
 
-    @property
-    def layers_ms(self) -> float:
-        """Time of all layers."""
-        return self.join.ms + self.norm.ms + self.conv.ms
-
     def share(self, part: Time) -> float:
         """Of one part in the layers' time, in [0, 1] but for noise."""
-        return part.ms / self.layers_ms
+        return part.ms / self.layers.ms
 
     @property
     def sum_over_whole(self) -> float | None:
         """The sum of all parts over the measured network."""
-        return None if self.whole is None else (self.layers_ms + self.ends.ms) / self.whole.ms
+        return None if self.whole is None else (self.layers.ms + self.ends.ms) / self.whole.ms
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,13 @@ class SliceCost:
     shape: Shape
     degree: int
     out_channels: int
-    concat: Time
-    conv: Time
+    plain: Time
     sliced: Time
 
     @property
     def ratio(self) -> float:
         """Time in slices over time of copy and convolution."""
-        return self.sliced.ms / (self.concat.ms + self.conv.ms)
+        return self.sliced.ms / self.plain.ms
 
 
 @dataclass(frozen=True)
@@ -168,6 +164,7 @@ def _network(data: Mapping[str, Any]) -> NetworkCost:
         join=_time(data["join"]),
         norm=_time(data["norm"]),
         conv=_time(data["conv"]),
+        layers=_time(data["layers"]),
         ends=_time(data["ends"]),
         whole=None if data["whole"] is None else _time(data["whole"]),
     )
@@ -178,7 +175,7 @@ def _slice(data: Mapping[str, Any]) -> SliceCost:
         Shape(**data["shape"]),
         int(data["degree"]),
         int(data["out_channels"]),
-        *(_time(data[name]) for name in ("concat", "conv", "sliced")),
+        *(_time(data[name]) for name in ("plain", "sliced")),
     )
 
 

@@ -54,7 +54,7 @@ class AggregationCost(ReportFigure[Panel]):
 
     title = "What aggregation costs"
     about = (
-        "Bars: time of the parts of each network as measured inside a network, summed over its "
+        "Bars: time of the parts of each layer behind what stands before them, summed over the "
         "layers; percentages are the join's share of all layers. Diamonds: the whole network, "
         "measured. Below: time of a 1x1 convolution of joined outputs in weight slices, over that "
         "of copying and convolving them; under 1 slices are faster."

@@ -28,9 +28,9 @@ class AggregationCostTable(ReportTable[CostRow]):
 
     title = "What aggregation costs"
     about = (
-        "Parts as measured inside a network, summed over all layers; brackets hold half of the "
-        "95% interval of hosts taken as independent. Parts over whole: the sum of all parts over "
-        "the network measured as it stands, 1 where latencies add up."
+        "Parts of a layer as they run behind what stands before them, summed over all layers; "
+        "brackets hold half of the 95% interval. Parts over whole: the sum of all parts over the "
+        "network measured as it stands, 1 where latencies add up."
     )
     needs = (
         "No cost of aggregation was given; measure it with: elat exam aggregation-cost --device "
@@ -71,7 +71,7 @@ class AggregationCostTable(ReportTable[CostRow]):
             *_share_columns(rows),
             (
                 Column("Layers", ("layers_ms",), "ms"),
-                [number_cell(row.cost.layers_ms, 3) for row in rows],
+                [number_cell(row.cost.layers.ms, 3) for row in rows],
             ),
             (
                 Column("Parts / whole", ("sum_over_whole",)),
@@ -100,7 +100,7 @@ def _share_columns(rows: tuple[CostRow, ...]) -> list[tuple[Column, list[Cell]]]
     for name, times in parts.items():
         cells = []
         for row, time in zip(rows, times, strict=True):
-            share, half = 100 * row.cost.share(time), 100 * time.half_ms / row.cost.layers_ms
+            share, half = 100 * row.cost.share(time), 100 * time.half_ms / row.cost.layers.ms
             cells.append(Cell(f"{share:.1f}", (share, half), f"[±{half:.1f}]"))
         fields = (f"{name}_share", f"{name}_half")
         found.append((Column(name.capitalize(), fields, "%", _SHARES), cells))

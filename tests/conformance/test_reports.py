@@ -115,11 +115,22 @@ def made_up_costs() -> tuple[AggregationCosts, ...]:
     shape, time = Shape(4, 3, 8), Time(1.0, 0.1)
     networks = tuple(
         NetworkCost(
-            shape, name, 10, 1000, 10000, 4096, Time(join, 0.1), time, Time(2.0, 0.1), time, whole
+            shape,
+            name,
+            10,
+            1000,
+            10000,
+            4096,
+            Time(join, 0.1),
+            time,
+            Time(2.0, 0.1),
+            Time(join + 3.0, 0.1),
+            time,
+            whole,
         )
         for name, join, whole in (("dense sum", 3.0, Time(6.5, 0.2)), ("sparse2 sum", 0.5, None))
     )
-    slices = tuple(SliceCost(shape, n, 12, time, time, Time(0.5 * n, 0.1)) for n in (2, 4))
+    slices = tuple(SliceCost(shape, n, 12, time, Time(0.5 * n, 0.1)) for n in (2, 4))
     source = Source("simulated", "one", condition_on("one"))
     return (AggregationCosts((DeviceCosts(source, "screen", networks, slices),)),)
 
