@@ -31,6 +31,14 @@ Config = Annotated[
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Override one setting: key=value; repeatable.")
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes side by side [default: one a core]."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", help="A running Dask scheduler to use: tcp://host:port."),
+]
 Data = Annotated[
     str,
     typer.Option(

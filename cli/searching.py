@@ -72,10 +72,7 @@ def search(
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Processes that train candidates side by side.")
     ] = 1,
-    scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", help="A running Dask scheduler to use: tcp://host:port."),
-    ] = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Search a network under a bound; never measures, and resumes to the same result."""

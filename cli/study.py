@@ -27,14 +27,8 @@ def study(
         Path | None,
         typer.Option("--out", help="The folder; resumes what is there [default: studies/CONFIG]."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, help="Processes side by side [default: one a core]."),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", help="A running Dask scheduler to use: tcp://host:port."),
-    ] = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Compare sparse, shuffled, learned and dense aggregation at equal latency; resumes."""

@@ -30,14 +30,8 @@ def sweep(
         Path | None,
         typer.Option("--out", help="The folder; resumes what is there [default: sweeps/CONFIG]."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, help="Processes side by side [default: one a core]."),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", help="A running Dask scheduler to use: tcp://host:port."),
-    ] = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Search, verify and train every combination of what CONFIG lists; resumes by itself."""

@@ -12,6 +12,7 @@ from . import operators
 from .base import Operator, Shape
 from .batch_norm import BatchNorm
 from .checks import coerce, require_positive
+from .composite import Composite
 from .concat import Concat
 from .conv import Conv, Norm
 from .sum import Sum
@@ -29,7 +30,7 @@ class How(StrEnum):
 
 @operators.register("aggregate")
 @dataclass(frozen=True)
-class Aggregate(Operator):
+class Aggregate(Composite):
     """`sources` inputs of `channels` each, joined, normalised, rectified and convolved.
 
     The layer of DenseNet (Huang et al. 2017, section 3) and SparseNet (Zhu et al. 2018) where the
@@ -79,18 +80,6 @@ class Aggregate(Operator):
     @property
     def output_shape(self) -> Shape:
         return (self.out_channels, self.resolution, self.resolution)
-
-    @property
-    def macs(self) -> int:
-        return sum(part.macs for part in self.parts)
-
-    @property
-    def params(self) -> int:
-        return sum(part.params for part in self.parts)
-
-    @property
-    def traffic_elements(self) -> int:
-        return sum(part.traffic_elements for part in self.parts)
 
     def build(self) -> nn.Module:
         """A module with `norm` and `conv`, as `BatchNorm` and `Conv` build them."""

@@ -9,6 +9,7 @@ from ..graph.ir import GraphBuilder, Value
 from . import operators
 from .base import Operator, Shape
 from .checks import require
+from .composite import Composite
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @operators.register("chain")
 @dataclass(frozen=True)
-class Chain(Operator):
+class Chain(Composite):
     """Single-input operators one after another; each takes the shape its predecessor gives.
 
     Free operators (`Zero`) pass their input on: they are skipped in the graph and built as
@@ -50,16 +51,8 @@ class Chain(Operator):
         return self.operators[-1].output_shape
 
     @property
-    def macs(self) -> int:
-        return sum(operator.macs for operator in self.operators)
-
-    @property
-    def params(self) -> int:
-        return sum(operator.params for operator in self.operators)
-
-    @property
-    def traffic_elements(self) -> int:
-        return sum(operator.traffic_elements for operator in self.operators)
+    def parts(self) -> tuple[Operator, ...]:
+        return self.operators
 
     @property
     def is_free(self) -> bool:

@@ -9,6 +9,7 @@ from ..graph.ir import GraphBuilder, Value
 from . import operators
 from .base import Operator, Shape
 from .checks import require
+from .composite import Composite
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @operators.register("dag")
 @dataclass(frozen=True)
-class Dag(Operator):
+class Dag(Composite):
     """Operators in execution order, each with the values that it reads; the last one's is given.
 
     Value 0 is the network's input and value `k` the output of operator `k - 1`. Free operators
@@ -65,16 +66,8 @@ class Dag(Operator):
         return self.operators[-1].output_shape
 
     @property
-    def macs(self) -> int:
-        return sum(operator.macs for operator in self.operators)
-
-    @property
-    def params(self) -> int:
-        return sum(operator.params for operator in self.operators)
-
-    @property
-    def traffic_elements(self) -> int:
-        return sum(operator.traffic_elements for operator in self.operators)
+    def parts(self) -> tuple[Operator, ...]:
+        return self.operators
 
     @property
     def is_free(self) -> bool:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from ..graph.ir import Activation, GraphBuilder, Value
+from ..graph.ir import Activation
 from . import operators
 from .activations import ACTIVATIONS
-from .base import Operator, Shape
+from .base import Operator
 from .batch_norm import BatchNorm
 from .checks import coerce, require_positive
+from .composite import Sequential
 from .conv import Conv, Norm
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @operators.register("depth_conv")
 @dataclass(frozen=True)
-class DepthConv(Operator):
+class DepthConv(Sequential):
     """Batch norm, activation, depthwise convolution, pointwise convolution; nothing behind them.
 
     `DepthConvLayer` of ProxylessNAS in the order `bn_act_weight` (Cai et al. 2019, section 4.1).
@@ -45,10 +41,10 @@ class DepthConv(Operator):
         require_positive(self, "in_channels", "out_channels", "resolution", "kernel", "stride")
         coerce(self, "activation", Activation, ACTIVATIONS)
         # Refuses what else cannot be, such as an even kernel.
-        _ = self.parts
+        _ = self.named_parts
 
     @cached_property
-    def parts(self) -> dict[str, Operator]:
+    def named_parts(self) -> dict[str, Operator]:
         """Its operators in order, by the name of their sub-module."""
         norm = BatchNorm(self.in_channels, self.resolution, self.activation)
         depth = Conv(
@@ -71,39 +67,6 @@ class DepthConv(Operator):
             norm=Norm.NONE,
         )
         return {"norm": norm, "depth_conv": depth, "point_conv": point}
-
-    @property
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return self.parts["norm"].input_shapes
-
-    @property
-    def output_shape(self) -> Shape:
-        return self.parts["point_conv"].output_shape
-
-    @property
-    def macs(self) -> int:
-        return sum(part.macs for part in self.parts.values())
-
-    @property
-    def params(self) -> int:
-        return sum(part.params for part in self.parts.values())
-
-    @property
-    def traffic_elements(self) -> int:
-        return sum(part.traffic_elements for part in self.parts.values())
-
-    def build(self) -> nn.Module:
-        """A sequence of `norm`, `depth_conv` and `point_conv`."""
-        from torch import nn
-
-        modules = ((name, part.build()) for name, part in self.parts.items())
-        return nn.Sequential(OrderedDict(modules))
-
-    def emit(self, builder: GraphBuilder, module: nn.Module, inputs: tuple[Value, ...]) -> Value:
-        value = inputs[0]
-        for name, part in self.parts.items():
-            value = part.emit(builder, module.get_submodule(name), (value,))
-        return value
 
     def __str__(self) -> str:
         act = "" if self.activation is Activation.RELU else f" {self.activation}"

@@ -12,6 +12,7 @@ from . import operators
 from .activations import ACTIVATIONS, activation_layer
 from .base import Operator, Shape
 from .checks import coerce, require, require_positive
+from .composite import Composite
 from .concat import Concat
 from .conv import Conv, Norm
 from .sum import Sum
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @operators.register("point_sum")
 @dataclass(frozen=True)
-class PointSum(Operator):
+class PointSum(Composite):
     """`y = sum_s W_s x_s`, and an activation: a 1x1 convolution of inputs left where they are.
 
     With `W = [W_1 ... W_n]` it equals the convolution `W` of the concatenated inputs (`plain`),
@@ -74,18 +75,6 @@ class PointSum(Operator):
     @property
     def output_shape(self) -> Shape:
         return (self.out_channels, self.resolution, self.resolution)
-
-    @property
-    def macs(self) -> int:
-        return sum(part.macs for part in self.parts)
-
-    @property
-    def params(self) -> int:
-        return sum(part.params for part in self.parts)
-
-    @property
-    def traffic_elements(self) -> int:
-        return sum(part.traffic_elements for part in self.parts)
 
     def build(self) -> nn.Module:
         """A module with `conv`, whose weight is that of the plain convolution."""

@@ -10,8 +10,9 @@ from ..graph.ir import Activation, GraphBuilder, Value
 from . import operators
 from .activations import ACTIVATIONS, activation_layer
 from .add import Add
-from .base import Operator, Shape
+from .base import Shape
 from .checks import coerce, require, require_positive
+from .composite import Composite
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @operators.register("sum")
 @dataclass(frozen=True)
-class Sum(Operator):
+class Sum(Composite):
     """Elementwise sum of two or more inputs of one shape, and an activation.
 
     Lowered to a chain of additions, and not to ONNX's `Sum` or TFLite's `ADD_N`. In networks of 2
@@ -55,18 +56,6 @@ class Sum(Operator):
     @property
     def output_shape(self) -> Shape:
         return (self.channels, self.resolution, self.resolution)
-
-    @property
-    def macs(self) -> int:
-        return 0
-
-    @property
-    def params(self) -> int:
-        return 0
-
-    @property
-    def traffic_elements(self) -> int:
-        return sum(part.traffic_elements for part in self.parts)
 
     def build(self) -> nn.Module:
         from ..joins import Total
