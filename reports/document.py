@@ -97,6 +97,9 @@ def title_of(inputs: ReportInputs) -> str:
     examined = sorted({exam.terms.device for exam in inputs.exams})
     if examined and not inputs.sweeps:
         return f"Exams under bounds on {_listed(examined)}"
+    studied = sorted({row.measured.device for study in inputs.wirings for row in study.rows})
+    if studied and not inputs.sweeps:
+        return f"Wirings of equal latency on {_listed(studied)}"
     return "Searched networks"
 
 
@@ -116,8 +119,10 @@ def lead_of(inputs: ReportInputs) -> str:
     if inputs.aggregations:
         count = len(inputs.aggregations)
         counts.append(_counted(count, "measured cost", "measured costs") + " of aggregation")
+    if inputs.wirings:
+        counts.append(_counted(len(inputs.wirings), "study of wirings", "studies of wirings"))
     if not counts:
-        return "No run, no latency model, no sweep and no exam was read."
+        return "No run, no latency model, no sweep, no exam and no study was read."
     space = f" in the space {_listed(sorted(spaces))}" if spaces else ""
     text = f"{_listed(counts)}{space}."
     return text[:1].upper() + text[1:]

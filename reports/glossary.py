@@ -25,5 +25,9 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
      "Kendall τ)."),
     ("MBConv", "Block of a 1×1 expansion, a depthwise k×k convolution and a 1×1 projection; "
      "e6 and 5×5 mean expansion 6 and kernel 5."),
+    ("Wiring", "Which earlier outputs each layer reads: one link for each."),
+    ("Exponential rule", "A layer reads the outputs 1, 2, 4, 8, ... layers back, in base 2 "
+     "(SparseNet)."),
+    ("Jaccard index", "What two sets have in common over what either has: 1 the same, 0 nothing."),
     ("Origin", "Measured here, imported from another tool's output, or simulated."),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from .source import has_simulated
 from .specialisation import check_specialisation, compare
 from .sweep import gains, groups
 from .tables.predictors import ALL, held_out_errors
+from .wirings import Contrast, Wiring, WiringGroup, Wirings, contrast_of, groups_of
 
 
 class Verdict(StrEnum):
@@ -38,7 +39,8 @@ def key_results(inputs: ReportInputs) -> tuple[Statement, ...]:
     rows = networks(inputs)
     found = [
         _origin(inputs, rows), _bounds(rows), _specialisation(rows), _accuracy(rows),
-        _sweeps(inputs), *map(_exam, inputs.exams), _prediction(inputs),
+        _sweeps(inputs), *map(_study, inputs.wirings), *map(_exam, inputs.exams),
+        _prediction(inputs),
     ]  # fmt: skip
     return tuple(statement for statement in found if statement is not None)
 
@@ -47,6 +49,7 @@ def _origin(inputs: ReportInputs, rows: tuple[Network, ...]) -> Statement | None
     sources = [s for row in rows for s in row.sources] + [m.source for m in inputs.models]
     sources += [s for group in groups(inputs.sweeps) for s in group.sources]
     sources += [exam.terms.source for exam in inputs.exams]
+    sources += [s for study in inputs.wirings for s in study.sources]
     if not has_simulated(sources) and all(row.origin != "simulated" for row in rows):
         return None
     return Statement(
@@ -122,6 +125,34 @@ def _sweeps(inputs: ReportInputs) -> Statement | None:
     text = f"Measured in {count} cells of the sweep. {f'{seeds}: {parts}.' if parts else ''}"
     head = f"{'Every bound' if kept == count else f'{kept} of {count} bounds'} kept in the sweep"
     return Statement(head, text.strip(), Verdict.GOOD if kept == count else Verdict.BAD)
+
+
+def _study(study: Wirings) -> Statement | None:
+    """What learning the links gave over the exponential rule, and whether it kept the bound."""
+    learned = [group for group in groups_of(study) if group.wiring is Wiring.LEARNED]
+    found = [(group, contrast) for group in learned if (contrast := contrast_of(group, study))]
+    if not found:
+        return None
+    parts = "; ".join(f"at width {group.scale} {contrast}" for group, contrast in found)
+    kept, count = sum(g.kept for g in learned), sum(len(g.rows) for g in learned)
+    text = (
+        f"Test accuracy of learned links less that of the exponential rule of base {study.base}, "
+        f"{study.title}: {parts}. {kept} of {count} learned networks kept the latency of the rule "
+        "as measured."
+    )
+    return Statement(_study_head(found), text, Verdict.PLAIN if kept == count else Verdict.BAD)
+
+
+def _study_head(found: list[tuple[WiringGroup, Contrast]]) -> str:
+    better = sum(contrast.is_clear and contrast.points > 0 for _, contrast in found)
+    worse = sum(contrast.is_clear and contrast.points < 0 for _, contrast in found)
+    if not better and not worse:
+        return "Learned links and the exponential rule differ by no more than seeds do"
+    if better and worse:
+        return f"Learned links are better at {better} of {len(found)} widths, worse at {worse}"
+    word, number = ("better", better) if better else ("worse", worse)
+    where = "" if number == len(found) else f" at {number} of {len(found)} widths"
+    return f"Learned links are {word} than the exponential rule{where}"
 
 
 def _exam(exam: ReadExam) -> Statement | None:

@@ -59,6 +59,26 @@ def relative_errors(off: Sequence[float], rank: float | None) -> Errors:
     )
 
 
+def welch_interval(
+    ours: Sequence[float], theirs: Sequence[float], level: float
+) -> tuple[float, float] | None:
+    """Interval of the difference of two means by Welch's t test: variances need not be equal.
+
+    Args:
+        ours: Values of the one, whose mean comes first.
+        theirs: Values of the other.
+        level: Such as 0.95.
+
+    Returns:
+        Its ends; None where either has one value, or neither has a spread.
+    """
+    if min(len(ours), len(theirs)) < 2 or len({*ours}) == len({*theirs}) == 1:
+        return None
+    test = stats.ttest_ind(ours, theirs, equal_var=False)
+    low, high = test.confidence_interval(level)
+    return float(low), float(high)
+
+
 def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
     """Spearman's rank correlation; None for fewer than three points or constant ones."""
     return float(stats.spearmanr(x, y).statistic) if _is_rankable(x, y) else None

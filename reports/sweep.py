@@ -8,12 +8,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from scipy import stats
-
 from ..core.artefact import read_json, write_json
 from ..core.errors import ArtefactError
 from ..search.result import Limit, MeasuredLatency
 from .source import Source
+from .statistics import welch_interval
 
 SWEEP = "sweep.json"
 KIND = "sweep"
@@ -275,8 +274,6 @@ def _gain(group: Group, rival: Group) -> Gain | None:
     if ours.mean is None or theirs.mean is None:
         return None
     points = 100 * (ours.mean - theirs.mean)
-    if ours.std is None or theirs.std is None or not (ours.std or theirs.std):
-        return Gain(group, rival, points, None, None)
-    test = stats.ttest_ind(ours.values, theirs.values, equal_var=False)
-    low, high = test.confidence_interval(LEVEL)
-    return Gain(group, rival, points, 100 * float(low), 100 * float(high))
+    found = welch_interval(ours.values, theirs.values, LEVEL)
+    low, high = (None, None) if found is None else (100 * found[0], 100 * found[1])
+    return Gain(group, rival, points, low, high)

@@ -13,11 +13,13 @@ from ..core.artefact import read_json, write_json
 from ..core.errors import ArtefactError
 from ..search.architecture import Architecture
 from ..search.result import MeasuredLatency
-from .source import Source
+from .source import Source, distinct
+from .statistics import welch_interval
 
 WIRINGS = "wirings.json"
 KIND = "wirings"
 SCHEMA = 1
+LEVEL = 0.95
 
 
 class Wiring(StrEnum):
@@ -101,6 +103,17 @@ class Wirings:
     steps: int
     rows: tuple[WiringRow, ...]
 
+    @property
+    def title(self) -> str:
+        """The images and the devices."""
+        devices = dict.fromkeys(row.measured.device for row in self.rows)
+        return f"{self.data} on {', '.join(devices)}"
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Where the latencies are from."""
+        return distinct(row.source for row in self.rows)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `read_wirings` reads back."""
         rows = [
@@ -136,14 +149,92 @@ class WiringGroup:
         return fmean(row.measured.latency_ms for row in self.rows)
 
     @property
+    def latency_spread(self) -> float | None:
+        """Sample standard deviation of the latencies over networks; None where all are one."""
+        if len({(row.growth, row.architecture) for row in self.rows}) < 2:
+            return None
+        return stdev(row.measured.latency_ms for row in self.rows)
+
+    @property
+    def kept(self) -> int:
+        """How many networks have their upper confidence limit within the bound."""
+        return sum(row.measured.high_ms <= row.bound_ms for row in self.rows)
+
+    @property
     def params(self) -> float:
         """Mean number of parameters."""
         return fmean(row.params for row in self.rows)
 
     @property
+    def params_spread(self) -> float | None:
+        """Sample standard deviation of the parameters over networks; None of a single one."""
+        found = [row.params for row in self.rows]
+        return stdev(found) if len(found) > 1 else None
+
+    @property
     def links(self) -> float:
         """Mean number of links."""
         return fmean(row.links for row in self.rows)
+
+    @property
+    def macs(self) -> float:
+        """Mean number of multiply-adds."""
+        return fmean(row.macs for row in self.rows)
+
+    @property
+    def before_training(self) -> float | None:
+        """Mean accuracy in [0, 1] with the supernet's weights, where there was a supernet."""
+        found = [row.before_training for row in self.rows if row.before_training is not None]
+        return fmean(found) if found else None
+
+    @property
+    def cpu_s(self) -> float | None:
+        """Mean processor time of the search, where there was one."""
+        found = [row.cpu_s for row in self.rows if row.cpu_s is not None]
+        return fmean(found) if found else None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How much more accurate a group is than the sparse networks of its scale.
+
+    Attributes:
+        points: Difference of mean test accuracies, in percentage points.
+        low: Of the 95 % interval of the difference; None where the seeds tell none.
+    """
+
+    points: float
+    low: float | None
+    high: float | None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low is not None and self.high is not None and self.low * self.high > 0
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.points:+.2f} points; the seeds tell no interval"
+        return f"{self.points:+.2f} points (95 % interval {self.low:+.2f} to {self.high:+.2f})"
+
+
+def contrast_of(group: WiringGroup, study: Wirings) -> Contrast | None:
+    """`group` against the sparse networks of its scale, by Welch's t test over seeds.
+
+    None of the sparse ones themselves, and where there are none.
+    """
+    theirs = [
+        row.test_accuracy
+        for row in study.rows
+        if row.wiring is Wiring.SPARSE and row.scale == group.scale
+    ]
+    if group.wiring is Wiring.SPARSE or not theirs:
+        return None
+    ours = [row.test_accuracy for row in group.rows]
+    points = 100 * (fmean(ours) - fmean(theirs))
+    found = welch_interval(ours, theirs, LEVEL)
+    low, high = (None, None) if found is None else (100 * found[0], 100 * found[1])
+    return Contrast(points, low, high)
 
 
 def groups_of(study: Wirings) -> tuple[WiringGroup, ...]:

@@ -62,7 +62,7 @@ class Architectures(ReportFigure[Drawing]):
         "width the expansion; a dashed outline is a block that was left out. Above each stage: "
         "its resolution and width."
     )
-    needs = "No searched network was given; make one with: elat search."
+    needs = "No searched network of choice blocks was given; make one with: elat search."
     place = 60
 
     def collect(self, inputs: ReportInputs) -> tuple[Drawing, ...]:
