@@ -163,7 +163,7 @@ def _network_cost(prices: _Prices, shape: Shape, family: Family) -> NetworkCost:
     return NetworkCost(
         shape=shape,
         name=family.name,
-        links=sum(map(len, family.sources(shape.layers))),
+        links=family.topology(shape.layers).links,
         params=whole.params,
         macs=whole.macs,
         join_traffic_bytes=element * traffic,

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from ..core.errors import ConfigError
 from ..latency.graph.ir import Activation
@@ -32,8 +33,8 @@ from ..latency.operators.global_pool import GlobalPool
 from ..latency.operators.point_sum import PointSum
 from ..latency.operators.sum import Sum
 from ..reports.aggregation import Shape
+from ..search.aggregation.topology import Topology
 
-Sources = tuple[tuple[int, ...], ...]
 Terms = tuple[tuple[Operator, float], ...]
 
 SHAPES = ("64x12x16", "32x12x32")
@@ -62,12 +63,12 @@ class Family:
     """How layers aggregate, and what.
 
     Args:
-        sources: The outputs that each of so many layers reads; 0 is the stem's, `k` layer `k`'s.
+        topology: What each of so many layers reads; output 0 is the stem's.
     """
 
     name: str
     how: How
-    sources: Callable[[int], Sources]
+    topology: Callable[[int], Topology]
 
 
 def shapes_of(texts: Iterable[str]) -> tuple[Shape, ...]:
@@ -89,27 +90,13 @@ def shapes_of(texts: Iterable[str]) -> tuple[Shape, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def dense(layers: int) -> Sources:
-    """Every layer reads all earlier outputs."""
-    return tuple(tuple(range(layer)) for layer in range(1, layers + 1))
-
-
-def exponential(layers: int, base: int) -> Sources:
-    """Layer `l` reads the outputs `l - base^k` (Zhu et al. 2018, section 3.1)."""
-    steps = [base**k for k in range(layers.bit_length())]
-    return tuple(
-        tuple(layer - step for step in reversed(steps) if step <= layer)
-        for layer in range(1, layers + 1)
-    )
-
-
 FAMILIES = (
-    Family("dense sum", How.SUM, dense),
-    Family("dense running sum", How.RUNNING, dense),
-    Family("sparse2 sum", How.SUM, lambda layers: exponential(layers, 2)),
-    Family("dense concat", How.CONCAT, dense),
-    Family("sparse2 concat", How.CONCAT, lambda layers: exponential(layers, 2)),
-    Family("sparse4 concat", How.CONCAT, lambda layers: exponential(layers, 4)),
+    Family("dense sum", How.SUM, Topology.dense),
+    Family("dense running sum", How.RUNNING, Topology.dense),
+    Family("sparse2 sum", How.SUM, partial(Topology.exponential, base=2)),
+    Family("dense concat", How.CONCAT, Topology.dense),
+    Family("sparse2 concat", How.CONCAT, partial(Topology.exponential, base=2)),
+    Family("sparse4 concat", How.CONCAT, partial(Topology.exponential, base=4)),
 )
 
 
@@ -179,8 +166,8 @@ def layer(shape: Shape, degree: int, how: How) -> Layer:
 def layers(shape: Shape, family: Family) -> tuple[Layer, ...]:
     """The layers of one network, in order."""
     most = 2 if family.how is How.RUNNING else shape.layers
-    degrees = (min(len(read), most) for read in family.sources(shape.layers))
-    return tuple(layer(shape, degree, family.how) for degree in degrees)
+    degrees = family.topology(shape.layers).aggregated
+    return tuple(layer(shape, min(degree, most), family.how) for degree in degrees)
 
 
 def ends(shape: Shape) -> Chain:
@@ -199,7 +186,8 @@ def network(shape: Shape, family: Family) -> Dag:
     builder = DagBuilder(stem.input_shapes[0])
     outputs = [builder.add(stem, 0)]
     running = outputs[0]
-    for read, made in zip(family.sources(shape.layers), layers(shape, family), strict=True):
+    sources = family.topology(shape.layers).sources
+    for read, made in zip(sources, layers(shape, family), strict=True):
         values = [outputs[source] for source in read]
         if family.how is How.SUM:
             values.reverse()

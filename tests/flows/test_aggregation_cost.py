@@ -13,9 +13,7 @@ from elat.flows.aggregation_study import (
     FAMILIES,
     SHAPES,
     How,
-    dense,
     ends,
-    exponential,
     layer,
     layers,
     network,
@@ -35,20 +33,6 @@ from .conftest import CARD, QUICK
 
 TINY = Shape(5, 3, 4)
 FAMILY = {family.name: family for family in FAMILIES}
-
-
-@pytest.mark.parametrize(("layers", "links"), [(32, 135), (64, 328), (128, 777), (256, 1802)])
-def test_links_are_those_of_the_closed_form(layers, links):
-    """Each layer reads floor(log2 l) + 1 outputs; dense ones all that are there."""
-    assert sum(map(len, exponential(layers, 2))) == links
-    assert links == sum(layer.bit_length() for layer in range(1, layers + 1))
-    assert sum(map(len, dense(layers))) == layers * (layers + 1) // 2
-
-
-def test_sources_are_powers_away():
-    assert exponential(9, 2)[8] == (1, 5, 7, 8)
-    assert exponential(9, 4)[8] == (5, 8)
-    assert dense(3) == ((0,), (0, 1), (0, 1, 2))
 
 
 def test_parameters_are_those_of_the_published_finding():
