@@ -52,6 +52,8 @@ from elat.search.result import (
     write_record,
 )
 
+from ..reports.wirings import made_up_study
+
 NOTHING = ReportInputs((), (), ())
 SPACE = {
     "family": "mbconv-chain", "name": "two-blocks", "resolution": 8, "in_channels": 1,
@@ -68,7 +70,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
         write_made_up_run(folder / device, device, position)
     models = tuple(made_up_model(device) for device in ("one", "two"))
     return replace(
-        read_inputs([folder]), models=models, exams=made_up_exams(), aggregations=made_up_costs()
+        read_inputs([folder]),
+        models=models,
+        exams=made_up_exams(),
+        aggregations=made_up_costs(),
+        wirings=(made_up_study(),),
     )
 
 
