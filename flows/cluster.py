@@ -1,32 +1,26 @@
 """Independent evaluations on a Dask cluster: one that is started here, or any by address.
 
 Each worker is a process of its own with one thread, and gets an item when it has none. So a worker
-that is killed takes one item with it; a worker takes that item up again, up to `RETRIES` times,
-while everything else goes on.
+that is killed takes one item with it; a worker takes that item up again, a few times, while
+everything else goes on.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import pickle
-import reprlib
 import sys
 import tempfile
-import uuid
-from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
-from ..core.errors import ConfigError, ElatError, UnavailableError
+from ..core.errors import ConfigError, UnavailableError
 from ..search.executor import Executor, InTurn, Outcome, results
-from .parallel import portable
+from .course_of_items import CourseOfItems, threads
 
 T = TypeVar("T")
 
-RETRIES = 3
 # Every worker has one core: the libraries below must not start threads of their own.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _ENVIRONMENT = dict.fromkeys(_THREADS, "1")
@@ -39,7 +33,6 @@ _SETTINGS = {
     "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
 }
 _CONNECT_S = 15
-_POLL_S = 1.0
 
 
 def unavailable_reason() -> str | None:
@@ -124,7 +117,7 @@ class DaskExecutor:
         """How many items run at a time; workers that died and come back count."""
         if self._scheduler is None:
             return self._workers
-        return max(1, sum(_threads(self._client).values()))
+        return max(1, sum(threads(self._client).values()))
 
     def outcomes(
         self, function: Callable[..., T], items: Sequence[tuple[Any, ...]]
@@ -135,8 +128,7 @@ class DaskExecutor:
             ValueError: Workers cannot import `function` by its name.
             UnavailableError: The scheduler went away.
         """
-        _check_importable(function)
-        course = _Course(self._client, function, items)
+        course = CourseOfItems(self._client, function, items)
         try:
             yield from course.outcomes()
         finally:
@@ -189,122 +181,3 @@ class DaskExecutor:
                 f"No scheduler answers at {address}; start one with: dask scheduler"
             ) from error
         return client
-
-
-def _called(
-    function: Callable[..., T], item: tuple[Any, ...]
-) -> tuple[T | None, ElatError | None]:
-    """On the worker: the value, or the error of this package that the item raised."""
-    try:
-        return function(*item), None
-    except ElatError as error:
-        return None, portable(error)
-
-
-class _Course(Generic[T]):
-    """Hands items to idle workers and takes what comes back.
-
-    A worker gets an item only when its last result is here: else a result that lies on the worker
-    would go down with it, because of the next item.
-    """
-
-    def __init__(
-        self, client: Any, function: Callable[..., T], items: Sequence[tuple[Any, ...]]
-    ) -> None:
-        self._client, self._function, self._items = client, function, items
-        self._waiting = deque(range(len(items)))
-        self._deaths: Counter[int] = Counter()
-        self._running: dict[Any, tuple[int, str]] = {}
-        self._done: SimpleQueue[Any] = SimpleQueue()
-
-    def outcomes(self) -> Iterator[Outcome[T]]:
-        """Yields what becomes of every item."""
-        while self._waiting or self._running:
-            self._hand_out()
-            try:
-                future = self._done.get(timeout=_POLL_S)
-            except Empty:
-                # Workers may have come, or come back, meanwhile.
-                continue
-            index, _ = self._running.pop(future)
-            outcome = self._taken(future, index)
-            if outcome is not None:
-                yield outcome
-
-    def cancel(self) -> None:
-        """Forget what is under way."""
-        self._client.cancel(list(self._running))
-
-    def _hand_out(self) -> None:
-        if not self._waiting:
-            return
-        free = Counter(_threads(self._client))
-        free.subtract(address for _, address in self._running.values())
-        for address in (+free).elements():
-            if not self._waiting:
-                return
-            index = self._waiting.popleft()
-            # The scheduler might choose a worker whose last result is not here yet. Others are
-            # allowed, for this one may just have died.
-            future = self._client.submit(
-                _called, self._function, self._items[index],
-                key=f"elat-{uuid.uuid4().hex}-{index}", pure=False,
-                workers=[address], allow_other_workers=True,
-            )  # fmt: skip
-            self._running[future] = (index, address)
-            future.add_done_callback(self._done.put)
-
-    def _taken(self, future: Any, index: int) -> Outcome[T] | None:
-        """What the done `future` of item `index` holds; None if it goes to another worker."""
-        from distributed import KilledWorker
-
-        if future.status == "finished":
-            value, error = future.result()
-            return Outcome(index, value, error)
-        if future.status != "error":
-            raise _gone()
-        raised = future.exception()
-        said = f"{type(raised).__name__}: {raised}"
-        if isinstance(raised, KilledWorker):
-            # A scheduler that was started elsewhere may have tried several workers by itself.
-            self._deaths[index] += raised.allowed_failures + 1
-            if self._deaths[index] <= RETRIES:
-                self._waiting.append(index)
-                return None
-            said = f"its worker died {self._deaths[index]} times, killed or out of memory"
-        call = reprlib.repr(f"{_name(self._function)}{self._items[index]!r}")
-        failure = ElatError(f"Item {index}, {call}, failed: {said}.")
-        failure.__cause__ = raised
-        return Outcome(index, None, failure)
-
-
-def _threads(client: Any) -> dict[str, int]:
-    """How many threads each worker of `client` has by now, by address.
-
-    Raises:
-        UnavailableError: The scheduler went away.
-    """
-    try:
-        return dict(client.nthreads())
-    except OSError as error:
-        raise _gone() from error
-
-
-def _gone() -> UnavailableError:
-    return UnavailableError(
-        "The scheduler went away before the work was done; run the same command again to go on "
-        "where it stopped."
-    )
-
-
-def _check_importable(function: Callable[..., Any]) -> None:
-    try:
-        pickle.dumps(function)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"{_name(function)} cannot travel to a worker; define it at the top of a module."
-        ) from error
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return cast(str, getattr(function, "__qualname__", repr(function)))

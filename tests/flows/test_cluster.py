@@ -17,11 +17,29 @@ import pytest
 
 from elat.core.errors import ConfigError, ElatError, InfeasibleError, UnavailableError
 from elat.core.seeding import spawn
-from elat.flows import cluster
-from elat.flows.cluster import RETRIES, DaskExecutor, open_executor
-from elat.search.executor import InTurn, Outcome, results
+from elat.flows import cluster, course_of_items
+from elat.flows.cluster import DaskExecutor, open_executor
+from elat.flows.course_of_items import RETRIES
+from elat.search.executor import Executor, InTurn, Outcome, results
 
+dask = pytest.importorskip("dask")
 pytest.importorskip("distributed", reason="needs the package distributed (elat[distributed])")
+
+# On a worker: the scheduler knows it for a while before it hears that it runs, as under load.
+SLOW_START = """
+import asyncio
+from distributed.worker import Worker
+
+def delayed(send):
+    def later(worker, stimulus_id):
+        asyncio.get_running_loop().call_later(1.0, send, worker, stimulus_id)
+    later.is_delayed = True
+    return later
+
+send = Worker._send_worker_status_change
+if not hasattr(send, "is_delayed"):  # also the nanny loads this
+    Worker._send_worker_status_change = delayed(send)
+"""
 
 
 def attempts(path: Path) -> int:
@@ -118,29 +136,64 @@ def test_the_package_that_is_here_is_available(monkeypatch: pytest.MonkeyPatch) 
     assert "pip install 'elat[distributed]'" in str(cluster.unavailable_reason())
 
 
+def plain_and_dying(folder: Path) -> list[tuple[object, ...]]:
+    """Eight items: number 2 kills its worker once, number 4 always, the others never."""
+    items: list[tuple[object, ...]] = [("marked", folder / f"plain{i}") for i in range(6)]
+    items[2:2] = [("dying", folder / "once", 1)]
+    items[4:4] = [("dying", folder / "always", 99)]
+    return items
+
+
+def check_deaths(executor: Executor, folder: Path) -> None:
+    found = {o.index: o for o in executor.outcomes(routed, plain_and_dying(folder))}
+    assert [found[i].result for i in range(8) if i not in (2, 4)] == 6 * ["1"]
+    assert found[2].result == 2, "the item of a killed worker is done again"
+    assert attempts(folder / "always") == RETRIES + 1
+    with pytest.raises(ElatError, match=r"Item 4, .*always.* its worker died 4 times"):
+        _ = found[4].result
+    done = [attempts(folder / f"plain{i}") for i in range(6)]
+    assert done == 6 * [1], "no other item is done twice"
+
+
 @pytest.mark.slow
 def test_a_killed_worker_costs_its_own_item_alone(importable: None, tmp_path: Path) -> None:
-    items = [("marked", tmp_path / f"plain{number}") for number in range(6)]
-    once, always = tmp_path / "once", tmp_path / "always"
-    items[2:2] = [("dying", once, 1)]  # type: ignore[list-item]
-    items[4:4] = [("dying", always, 99)]  # type: ignore[list-item]
     with DaskExecutor(2) as executor:
         assert executor.width == 2
-        found = {o.index: o for o in executor.outcomes(routed, items)}
-        assert [found[i].result for i in range(8) if i not in (2, 4)] == 6 * ["1"]
-        assert found[2].result == 2, "the item of a killed worker is done again"
-        assert attempts(always) == RETRIES + 1
-        with pytest.raises(ElatError, match=r"Item 4, .*always.* its worker died 4 times"):
-            _ = found[4].result
-        plain = [path for name, path, *_ in items if name == "marked"]
-        # A result on its way may be lost with a worker's connection; nothing else is done twice.
-        done = sorted(attempts(path) for path in plain)
-        assert done[:4] == 4 * [1]
-        assert done[-1] <= 2
+        check_deaths(executor, tmp_path)
         again = [("marked", tmp_path / f"again{number}") for number in range(4)]
         assert len(list(executor.map(routed, again))) == 4, "the workers came back"
     children = psutil.Process().children(recursive=True)
     assert not [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+
+
+@pytest.mark.slow
+def test_a_worker_killed_while_others_start_slowly_costs_its_own_item_alone(
+    importable: None, tmp_path: Path
+) -> None:
+    with (
+        dask.config.set({"distributed.worker.preload": [SLOW_START]}),
+        DaskExecutor(2) as executor,
+    ):
+        check_deaths(executor, tmp_path)
+
+
+@pytest.mark.slow
+def test_an_item_for_a_worker_that_was_killed_before_goes_to_another(
+    importable: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = course_of_items.running_threads
+    answers: list[dict[str, int]] = [{"tcp://127.0.0.1:9": 1}]
+    monkeypatch.setattr(
+        course_of_items,
+        "running_threads",
+        lambda client: answers.pop() if answers else truth(client),
+    )
+    paths = [tmp_path / name for name in "abc"]
+    with DaskExecutor(2) as executor:
+        found = dict(executor.map(routed, [("marked", path) for path in paths]))
+    assert found == {0: "1", 1: "1", 2: "1"}
+    assert not answers
+    assert [attempts(path) for path in paths] == 3 * [1]
 
 
 @pytest.mark.slow
@@ -210,9 +263,9 @@ def scheduler(importable: None, tmp_path: Path) -> Iterator[str]:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     processes = [subprocess.Popen(command, **quiet) for command in commands]  # type: ignore[call-overload]
     yield address
-    for process in processes:
+    # The workers take their leave of the scheduler, which must still be there.
+    for process in reversed(processes):
         process.terminate()
-    for process in processes:
         process.wait(30)
 
 
@@ -226,6 +279,15 @@ def test_a_scheduler_is_used_by_its_address_and_stays(scheduler: str, tmp_path: 
             assert all(found[index].error is None for index in range(4))
             assert isinstance(found[4].error, InfeasibleError)
             assert executor.width == 2
+
+
+@pytest.mark.slow
+def test_a_worker_killed_under_a_scheduler_by_address_costs_its_own_item_alone(
+    scheduler: str, tmp_path: Path
+) -> None:
+    # This scheduler has Dask's own settings: it says nothing about the first deaths.
+    with open_executor(1, scheduler) as executor:
+        check_deaths(executor, tmp_path)
 
 
 @pytest.mark.slow
