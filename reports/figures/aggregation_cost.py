@@ -14,21 +14,32 @@ from ..source import Source
 from ..style import MARKERS, Style, legend_below, panels
 from . import ReportFigure, figures
 
-_PARTS = ("join (additions, copies)", "batch norm and ReLU", "3x3 convolutions", "stem and pool")
+_PARTS = ("join: additions or copies", "batch norm and ReLU", "3x3 convolutions")
+# Room behind a full bar for its times, as a share of the bar.
+_ROOM = 1.1
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One network: milliseconds of its parts in the order of the legend, and of the whole.
+    """One network.
 
     Attributes:
-        join_share: Of the layers' time, stem and pool left out; in [0, 1] but for noise.
+        shares: Of its parts in the layers' time, in the order of the legend; in [0, 1] but for
+            noise, with the sum 1.
+        layers_ms: All layers by their parts.
+        whole_ms: The whole network as measured, if it could be.
     """
 
     name: str
-    parts_ms: tuple[float, ...]
-    join_share: float
+    shares: tuple[float, ...]
+    layers_ms: float
     whole_ms: float | None
+
+    @property
+    def label(self) -> str:
+        """The join's share and both times in words."""
+        whole = "" if self.whole_ms is None else f" ({self.whole_ms:#.3g})"
+        return f"{self.shares[0]:.0%} of {self.layers_ms:#.3g}{whole} ms"
 
 
 @dataclass(frozen=True)
@@ -54,10 +65,10 @@ class AggregationCost(ReportFigure[Panel]):
 
     title = "What aggregation costs"
     about = (
-        "Bars: time of the parts of each layer behind what stands before them, summed over the "
-        "layers; percentages are the join's share of all layers. Diamonds: the whole network, "
-        "measured. Below: time of a 1x1 convolution of joined outputs in weight slices, over that "
-        "of copying and convolving them; under 1 slices are faster."
+        "Bars: shares of the layers' time, each part timed behind what stands before it and "
+        "summed over the layers; beside them the join's share of that time and, in brackets, the "
+        "whole network as measured. Below: time of a 1x1 convolution of joined outputs in weight "
+        "slices, over that of copying and convolving them; under 1 slices are faster."
     )
     needs = (
         "No cost of aggregation was given; measure it with: elat exam aggregation-cost --device "
@@ -77,7 +88,7 @@ class AggregationCost(ReportFigure[Panel]):
         parts = []
         for row in rows:
             for shape, bars in row.bars:
-                found = ", ".join(f"{bar.name} {bar.join_share:.0%}" for bar in bars)
+                found = ", ".join(f"{bar.name} {bar.shares[0]:.0%}" for bar in bars)
                 parts.append(f"{row.source.device}, {shape}: {found}")
         return f"Share of the layers' time that is spent joining outputs. {'; '.join(parts)}."
 
@@ -88,7 +99,8 @@ class AggregationCost(ReportFigure[Panel]):
             for level, (shape, bars) in enumerate(row.bars):
                 one = axes[level * len(rows) + column]
                 _draw_bars(one, bars, style)
-                one.set(title=f"{row.source.device}: {shape}", xlabel="time (ms)")
+                size = f"{shape.layers} layers, {shape.width} x {shape.resolution}²"
+                one.set(title=f"{row.source.device}: {size}", xlabel="share of time (%)")
             _draw_lines(axes[depth * len(rows) + column], row, style)
         legend_below(figure, style, axes, columns=3)
         return figure
@@ -102,11 +114,8 @@ def _panel(costs: DeviceCosts) -> Panel:
             tuple(
                 Bar(
                     network.name,
-                    tuple(
-                        part.ms
-                        for part in (network.join, network.norm, network.conv, network.ends)
-                    ),
-                    network.share(network.join),
+                    tuple(map(network.share, (network.join, network.norm, network.conv))),
+                    network.layers.ms,
                     None if network.whole is None else network.whole.ms,
                 )
                 for network in costs.networks
@@ -126,33 +135,22 @@ def _panel(costs: DeviceCosts) -> Panel:
 
 
 def _draw_bars(axes: Axes, bars: tuple[Bar, ...], style: Style) -> None:
-    colours = (style.accent(1), style.accent(0), style.accent(2), style.theme.line)
+    colours = (style.accent(1), style.accent(0), style.accent(2))
     places = range(len(bars))
     lefts = [0.0] * len(bars)
     for position, (label, colour) in enumerate(zip(_PARTS, colours, strict=True)):
-        widths = [max(0.0, bar.parts_ms[position]) for bar in bars]
-        axes.barh(places, widths, left=lefts, height=0.62, color=colour, label=label)
+        widths = [max(0.0, bar.shares[position]) for bar in bars]
+        axes.barh(places, widths, left=lefts, height=0.66, color=colour, label=label)
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
-    known = [
-        (bar.whole_ms, place)
-        for bar, place in zip(bars, places, strict=True)
-        if bar.whole_ms is not None
-    ]
-    if known:
-        axes.plot(
-            *zip(*known, strict=True), linestyle="none", marker="D", markersize=4.5,
-            color=style.theme.ink, markeredgecolor=style.theme.surface, markeredgewidth=0.6,
-            label="whole network, measured", zorder=5,
-        )  # fmt: skip
-    ends = [max(left, bar.whole_ms or 0.0) for left, bar in zip(lefts, bars, strict=True)]
-    for place, end, bar in zip(places, ends, bars, strict=True):
+    for place, end, bar in zip(places, lefts, bars, strict=True):
         axes.annotate(
-            f"{bar.join_share:.0%}", (end, place), xytext=(6, 0), textcoords="offset points",
-            va="center", fontsize=8, color=style.theme.ink,
+            bar.label, (end, place), xytext=(4, 0), textcoords="offset points", va="center",
+            fontsize=7, color=style.theme.ink,
         )  # fmt: skip
     axes.set_yticks(list(places), [bar.name for bar in bars])
     axes.set_ylim(len(bars) - 0.5, -0.5)
-    axes.set_xlim(0, 1.14 * max(ends))
+    axes.set_xlim(0, 1 + _ROOM)
+    axes.set_xticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100"])
     axes.grid(visible=False, axis="y")
 
 
@@ -162,14 +160,14 @@ def _draw_lines(axes: Axes, row: Panel, style: Style) -> None:
         axes.plot(
             *zip(*line.points, strict=True), marker=MARKERS[position % len(MARKERS)],
             color=style.accent(3 + position), markersize=5,
-            label=f"slices, {line.shape.width} channels at {line.shape.resolution}²",
+            label=f"slices, {line.shape.width} x {line.shape.resolution}²",
         )  # fmt: skip
     axes.axhline(1.0, color=style.theme.muted, linewidth=0.8, linestyle="--")
     axes.set(
-        title=f"{row.source.device}: slices over copy and 1x1", xlabel="outputs joined",
+        title=f"{row.source.device}: slices / copy and 1x1", xlabel="outputs joined",
         ylabel="time ratio", xscale="log",
     )  # fmt: skip
     axes.xaxis.set_major_locator(FixedLocator(degrees))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max([1.0, *(ratio for line in row.lines for _, ratio in line.points)]))
