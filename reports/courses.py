@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from ..search.course import Course, read_course
 from ..search.result import Limit, Run, unit_of
 from ..search.spaces import SearchSpace, space_from_description
+from ..search.spaces.aggregation import AggregationSpace
 from .inputs import ReportInputs
+from .link_maps import StageMap, stage_maps
 from .networks import labelled
 from .source import Source
 
@@ -29,6 +31,7 @@ class ShownCourse:
         total: Weight steps of the whole search.
         limits: One for each column of the course's `expected`.
         labels: Of each option of each choice.
+        stages: Where each choice is drawn that is a link; none where choices are blocks.
         sources: Of the latencies that the search added up.
     """
 
@@ -37,6 +40,7 @@ class ShownCourse:
     total: int
     limits: tuple[Limit, ...]
     labels: tuple[tuple[Label, ...], ...]
+    stages: tuple[StageMap, ...]
     sources: tuple[Source, ...]
 
     @property
@@ -78,6 +82,7 @@ def shown_courses(inputs: ReportInputs) -> tuple[ShownCourse, ...]:
                     total=max(result.steps, int(course.step[-1])),
                     limits=result.limits,
                     labels=_labels(space, course.choices),
+                    stages=_stages(space, course.choices),
                     sources=tuple(
                         source
                         for limit in result.limits
@@ -103,6 +108,13 @@ def source_of(run: Run, target: str, known: Mapping[str, Source]) -> Source | No
         return None
     condition = known[target].condition if target in known else None
     return Source(run.result.origin, target, condition)
+
+
+def _stages(space: SearchSpace, choices: tuple[int, ...]) -> tuple[StageMap, ...]:
+    """The links of a space of links, where the course is of its choices."""
+    if not isinstance(space, AggregationSpace) or space.options != choices:
+        return ()
+    return stage_maps(space, space.settings.base)
 
 
 def _labels(space: SearchSpace, choices: tuple[int, ...]) -> tuple[tuple[Label, ...], ...]:

@@ -15,6 +15,7 @@ from ..core.errors import ArtefactError, UnavailableError
 from .courses import ShownCourse, shown_courses
 from .film_canvas import FilmCanvas
 from .film_files import FilmFormat, encoder, png, unavailable_reason
+from .film_links import open_links
 from .inputs import ReportInputs
 from .networks import written
 from .style import DARK, WIDE, Style
@@ -139,14 +140,16 @@ def _described(shown: ShownCourse, frame: int) -> str:
         f"E[cost] on {written(limit.name)} {float(value) / limit.limit:.1%} of the bound"
         for limit, value in zip(shown.limits, course.expected[frame], strict=True)
     ]
+    head = f"Search {shown.label} at step {course.step[frame]:,}: {', '.join(costs)}; "
+    if shown.stages:
+        return (
+            f"{head}{open_links(shown, frame)} of {shown.blocks} links likelier open than closed"
+        )
     chosen = [
         labels[choice].text
         for labels, choice in zip(shown.labels, course.likeliest(frame), strict=True)
     ]
-    return (
-        f"Search {shown.label} at step {course.step[frame]:,}: {', '.join(costs)}; "
-        f"most probable architecture {' '.join(chosen)}"
-    )
+    return f"{head}most probable architecture {' '.join(chosen)}"
 
 
 def _names(courses: Iterable[ShownCourse]) -> list[str]:

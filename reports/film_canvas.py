@@ -16,6 +16,7 @@ from matplotlib.text import Text
 
 from .courses import ShownCourse
 from .film_files import Pixels
+from .film_links import link_panels
 from .film_panels import Moving, panels, unmoved
 from .source import distinct, has_simulated
 from .style import Style, Theme
@@ -51,8 +52,11 @@ class FilmCanvas:
             self._moving: list[Moving] = []
             self._seldom: list[Moving] = []
             self._draw_words()
-            self._draw_probabilities()
-            self._draw_choice()
+            if shown.stages:
+                self._moving += link_panels(self._figure, shown, style)
+            else:
+                self._draw_probabilities()
+                self._draw_choice()
             self._moving += panels(self._figure, shown, style)
             self._draw_watermark()
             for artist, _ in (*self._seldom, *self._moving):
@@ -82,6 +86,11 @@ class FilmCanvas:
     def _taken(self) -> Any:
         """What is drawn now, to go on from."""
         return self._canvas.copy_from_bbox(self._figure.bbox)  # type: ignore[no-untyped-call]
+
+    @property
+    def _gap_pt(self) -> float:
+        """Between blocks, never so wide that it hides them."""
+        return min(1.2, 0.2 * 72 * 0.53 * WIDTH_IN / self._shown.blocks)
 
     def _draw_words(self) -> None:
         shown, theme = self._shown, self._style.theme
@@ -114,7 +123,7 @@ class FilmCanvas:
             interpolation="nearest",
         )  # fmt: skip
         edges = np.arange(shown.blocks + 1) - 0.5
-        gaps = axes.vlines(edges, -0.5, shown.widest - 0.5, theme.surface, linewidth=1.2)
+        gaps = axes.vlines(edges, -0.5, shown.widest - 0.5, theme.surface, linewidth=self._gap_pt)
         best = Line2D(
             [], [], linestyle="", marker="o", markersize=4.5, markerfacecolor=theme.surface,
             markeredgecolor=theme.ink, markeredgewidth=0.8,
@@ -148,7 +157,7 @@ class FilmCanvas:
         axes.set_title("Most probable architecture")
         axes.set(yticks=[], xlabel="choice block, input at the left")
         axes.tick_params(length=0)
-        every = max(1, -(-shown.blocks // 24))
+        every = max(1, -(-shown.blocks // (24 if shown.blocks < 100 else 14)))
         ticks = range(0, shown.blocks, every)
         axes.set_xticks(ticks, [str(block + 1) for block in ticks])
         colours = [self._style.accent(number) for number in range(shown.widest)]
@@ -157,7 +166,7 @@ class FilmCanvas:
             vmin=-0.5, vmax=shown.widest + 0.5, aspect="auto", interpolation="nearest",
         )  # fmt: skip
         gaps = axes.vlines(
-            np.arange(shown.blocks + 1) - 0.5, -0.5, 0.5, theme.surface, linewidth=1.2
+            np.arange(shown.blocks + 1) - 0.5, -0.5, 0.5, theme.surface, linewidth=self._gap_pt
         )
         self._seldom += [(image, self._showing_choice(image)), (gaps, unmoved)]
         if shown.blocks <= _MOST_NAMED_BLOCKS:

@@ -18,10 +18,9 @@ from elat.reports.link_maps import shares, stage_maps
 from elat.reports.rule_overlap import rule_overlap
 from elat.reports.style import NARROW, WIDE
 from elat.search.architecture import Architecture
-from elat.search.result import Candidate, Limit, SearchResult, write_record
 from elat.search.spaces.wirings import dense, exponential, powers
 
-from .wirings import link_space, made_up_study
+from .wirings import link_space, made_up_study, write_search
 
 
 def wired(*choices: int) -> Architecture:
@@ -144,13 +143,7 @@ def test_the_learned_networks_of_a_study_are_one_map() -> None:
 def test_a_searched_run_shows_its_own_links(tmp_path: Path) -> None:
     space = link_space()
     for name, architecture in (("a", exponential(space, 2)), ("b", dense(space))):
-        (tmp_path / name).mkdir()
-        best = Candidate(architecture, 1.0, (0.9,), 0.9, 1000, 100)
-        record = SearchResult(
-            space.describe(), "proxyless-g", 0, 10, (Limit("one", 1.0, 0.5, 2.0),), "simulated",
-            {"name": "ridge"}, (best,),
-        )  # fmt: skip
-        write_record(tmp_path / name, record)
+        write_search(tmp_path / name, space, architecture)
     figure = figures["wiring_offsets"]()
     (one,) = figure.collect(read_inputs([tmp_path / "a"]))
     assert (one.label, one.networks) == ("for one", 1)

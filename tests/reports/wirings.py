@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from elat.latency.condition import Condition, Method, Precision
 from elat.reports.wirings import Wiring, WiringRow, Wirings
 from elat.search.architecture import Architecture
-from elat.search.result import MeasuredLatency
+from elat.search.result import Candidate, Limit, MeasuredLatency, SearchResult, write_record
 from elat.search.spaces import space_from_description
 from elat.search.spaces.aggregation import AggregationSpace
 from elat.search.spaces.wirings import dense, exponential, shuffled
@@ -90,3 +91,15 @@ def learned(
     scores = random.random(len(space.options)) + 0.4 * np.asarray(sparse.choices)
     both = np.stack([np.zeros_like(scores), scores], axis=1)
     return Architecture(space.name, space.from_rows(space.row_choices(sparse.choices), both))
+
+
+def write_search(folder: Path, space: AggregationSpace, architecture: Architecture) -> Path:
+    """A run folder of a search that chose `architecture`, with nothing but its result."""
+    folder.mkdir(parents=True)
+    best = Candidate(architecture, 1.0, (0.9,), 0.9, 1000, 100)
+    limit = Limit("one", 1.0, 0.5, 2.0)
+    result = SearchResult(
+        space.describe(), "proxyless-g", 0, 10, (limit,), "simulated", {"name": "ridge"}, (best,)
+    )
+    write_record(folder, result)
+    return folder
