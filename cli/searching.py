@@ -108,7 +108,7 @@ def search(
         limits = (f"{b.limit:g} {b.unit}{where[b.name]}" for b in started.bounds)
         say("bound: " + ", ".join(limits))
         result = draw_search(started.steps, f"search {space}")
-    _show_result(result, out, json)
+    show_result(result, out, json)
 
 
 def draw_search(steps: Iterator[SearchStep | SearchResult], title: str) -> SearchResult:
@@ -126,14 +126,16 @@ def draw_search(steps: Iterator[SearchStep | SearchResult], title: str) -> Searc
     raise AssertionError("a search ends with its result")
 
 
-def _show_result(result: SearchResult, out: Path, json: bool) -> None:
+def show_result(result: SearchResult, out: Path, json: bool) -> None:
+    """Print the ranked candidates of a search, or all of its record."""
     if json:
         print_json({"out": str(out), **result.to_json()})
         return
+    chosen, texts = _choices(result)
     rows = [
         (
             rank,
-            " ".join(map(str, candidate.architecture.choices)),
+            text,
             ", ".join(
                 f"{cost:.6g} {limit.unit}"
                 for cost, limit in zip(candidate.predicted, result.limits, strict=True)
@@ -141,11 +143,22 @@ def _show_result(result: SearchResult, out: Path, json: bool) -> None:
             f"{candidate.macs / 1e6:.2f} M",
             "-" if candidate.accuracy is None else f"{candidate.accuracy:.2%}",
         )
-        for rank, candidate in enumerate(result.candidates, 1)
+        for rank, (candidate, text) in enumerate(zip(result.candidates, texts, strict=True), 1)
     ]
-    heads = ("rank", "choices", "predicted", "MACs", "supernet accuracy")
+    heads = ("rank", chosen, "predicted", "MACs", "supernet accuracy")
     print_table("", heads, rows, right=(0, 3, 4))
     say(f"prove it with: elat verify {out}")
+
+
+def _choices(result: SearchResult) -> tuple[str, list[str]]:
+    """What candidates chose, under its head: the choices of blocks, in-degrees of links."""
+    from ..search.spaces import BlockSpace, space_from_description
+
+    space = space_from_description(result.space)
+    found = [candidate.architecture for candidate in result.candidates]
+    if isinstance(space, BlockSpace):
+        return "choices", [" ".join(map(str, each.choices)) for each in found]
+    return "in-degrees", [space.text(each) for each in found]
 
 
 def verify(
