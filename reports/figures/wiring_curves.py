@@ -71,15 +71,13 @@ class WiringCurves(ReportFigure[Panel]):
         return distinct(source for row in rows for source in row.sources)
 
     def describe(self, rows: tuple[Panel, ...]) -> str:
-        """Accuracy, latency and parameters of every mark in words."""
-        parts = [
-            f"{line.wiring} {mark.mean[2]:.2f} % at {mark.mean[0]:.4g} ms and "
-            f"{mark.mean[1] / 1e3:.4g} k"
-            for row in rows
-            for line in row.lines
-            for mark in line.marks
-        ]
-        return f"Mean test accuracy at measured latency and parameters: {'; '.join(parts)}."
+        """Accuracy and latency of every mark in words."""
+        parts = []
+        for row in rows:
+            for line in row.lines:
+                marks = (f"{mark.mean[2]:.2f} % at {mark.mean[0]:.3g} ms" for mark in line.marks)
+                parts.append(f"{line.wiring} {', '.join(marks)}")
+        return f"Mean test accuracy at measured latency: {'; '.join(parts)}."
 
     def draw(self, rows: tuple[Panel, ...], style: Style) -> Figure:
         figure, axes = panels(style, 2 * len(rows), height_in=3.5)

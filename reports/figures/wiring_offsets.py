@@ -54,8 +54,8 @@ class WiringOffsets(ReportFigure[Chosen]):
     title = "Which links were chosen"
     about = (
         "Each column is a layer, or the stage's output; each row is how far back what it reads "
-        "lies. The darker a cell, the more of the networks have the link; numbers count them. "
-        "Outlined: the links of the exponential rule."
+        "lies. The stronger a cell's colour, the more of the networks have the link; where there "
+        "are several, numbers count them. Outlined: the links of the exponential rule."
     )
     needs = (
         "No network of links was searched; search one with: elat search --space aggregation-tiny, "

@@ -51,11 +51,13 @@ class WiringsTable(ReportTable[ComparedRow]):
         )
 
     def lay_out(self, rows: tuple[ComparedRow, ...]) -> Grid:
-        """Scale, wiring, latency, size, accuracies, difference, cost."""
+        """Scale, wiring, accuracy, difference, latency, size, and what learning took."""
         columns: list[_Columns] = [
             *_studies(rows),
             (Column("Scale", ("scale",)), [_count(row.group.scale) for row in rows]),
             (Column("Wiring", ("wiring", "growth"), is_number=False), [*map(_wiring, rows)]),
+            _accuracies(rows),
+            _differences(rows),
             _latencies(rows),
             _bounds(rows),
             _scaled(rows, "Parameters", "params", "k", lambda g: g.params, 1e3),
@@ -64,13 +66,6 @@ class WiringsTable(ReportTable[ComparedRow]):
             (
                 Column("Before retraining", ("before_training",), "%"),
                 [_percent(row.group.before_training) for row in rows],
-            ),
-            _accuracies(rows),
-            (
-                Column(
-                    "Difference", ("difference", "difference_low", "difference_high"), "points"
-                ),
-                [_difference(row.contrast) for row in rows],
             ),
             (
                 Column("Search CPU", ("search_cpu_s",), "min"),
@@ -146,6 +141,11 @@ def _accuracies(rows: Sequence[ComparedRow]) -> _Columns:
         is_best = len(rivals) > 1 and mean == max(rivals)
         cells.append(Cell(number(100 * mean, 2), (mean, spread), detail, is_best))
     return Column("Test accuracy", ("test_accuracy", "test_accuracy_std"), "%"), cells
+
+
+def _differences(rows: Sequence[ComparedRow]) -> _Columns:
+    fields = ("difference", "difference_low", "difference_high")
+    return Column("Difference", fields, "points"), [_difference(row.contrast) for row in rows]
 
 
 def _difference(found: Contrast | None) -> Cell:

@@ -170,7 +170,7 @@ def test_the_curves_have_a_line_a_wiring(inputs: ReportInputs) -> None:
     assert (mark.mean[0], mark.mean[2]) == pytest.approx((0.2, 89.2), rel=1e-9)
     assert mark.spread[0] == pytest.approx(0.0015, rel=1e-9)
     assert panel.lines[0].marks[0].spread[:2] == (0.0, 0.0), "one network"
-    assert "learned 89.20 % at 0.2 ms and" in figure.describe(rows)
+    assert "; learned 89.20 % at 0.2 ms, 89.20 % at 0.3 ms; " in figure.describe(rows)
 
 
 @pytest.mark.parametrize("style", [WIDE, NARROW])
