@@ -8,6 +8,7 @@ from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..latency.operators.aggregate import How
 from ..latency.operators.weights import initialise
@@ -70,16 +71,17 @@ class LinkSupernet(Supernet):
         device = next(self.parameters()).device
         x: Tensor = self.stem(images.to(device).contiguous(memory_format=torch.channels_last))
         opened = (gates.detach()[:, OPEN] != 0).tolist()
-        values = [x]
+        values, kept = [x], [x.detach()]
         for node, slices in zip(self.space.nodes, self.joins, strict=True):
             row = gates[node.first : node.behind] if gates.requires_grad and node.free else None
             join = self._sum if self._adds else self._concat
-            values.append(join(node, cast(_Slices, slices), values, opened, row, mode))
+            x = join(node, cast(_Slices, slices), values, kept, opened, row, mode)
+            if node.is_output and node.stage < len(self.pools):
+                x = self.pools[node.stage](x)
             if node.is_output:
-                x = values[-1]
-                if node.stage < len(self.pools):
-                    x = self.pools[node.stage](x)
-                values = [x]
+                values, kept = [], []
+            values.append(x)
+            kept.append(x.detach())
         for part in self.tail:
             x = part(x)
         return x.to(images.device)
@@ -89,26 +91,34 @@ class LinkSupernet(Supernet):
         node: Node,
         slices: _Slices,
         values: Sequence[Tensor],
+        kept: list[Tensor],
         opened: Sequence[bool],
         row: Tensor | None,
         mode: GateMode,
     ) -> Tensor:
-        """The convolution of the open sources one behind the other, each with its slice."""
+        """The convolution of the open sources one behind the other, each with its slice.
+
+        What it concatenates is a copy of the sources that batch norm keeps for the backward pass:
+        from here on it stands for them in `kept`, so that they need not be kept themselves.
+        """
         sources = node.sources(opened)
         if sources:
-            y: Tensor = slices(
-                torch.cat([values[s] for s in sources], dim=1),
-                [node.candidates.index(s) for s in sources],
-            )
+            read = [values[s] for s in sources]
+            joined = torch.cat(read, dim=1) if len(read) > 1 else read[0]
+            parts = torch.split(joined.detach(), [x.shape[1] for x in read], dim=1)
+            for source, part in zip(sources, parts, strict=True):
+                kept[source] = part
+            y: Tensor = slices(joined, [node.candidates.index(s) for s in sources])
         else:
             y = slices.nothing(values[0])
         if row is None:
             return y
         places = [node.candidates.index(source) for source in node.free]
         contributions = tuple(slices.contribution(place) for place in places)
-        read = [values[source] for source in node.free]
         stores = mode is not GateMode.RECOMPUTE
-        found: Tensor = LinkGradient.apply(y, row, contributions, stores, *read)  # type: ignore[no-untyped-call]
+        found: Tensor = LinkGradient.apply(  # type: ignore[no-untyped-call]
+            y, row, contributions, stores, *(kept[source] for source in node.free)
+        )
         return found
 
     def _sum(
@@ -116,21 +126,32 @@ class LinkSupernet(Supernet):
         node: Node,
         slices: _Slices,
         values: Sequence[Tensor],
+        kept: list[Tensor],
         opened: Sequence[bool],
         row: Tensor | None,
         mode: GateMode,
     ) -> Tensor:
-        """The convolution of the sum of the open sources."""
+        """The convolution of the sum of the open sources.
+
+        Where a gate has a gradient its source is kept; so the sum of several is not, but added up
+        again in the backward pass.
+        """
         sources = node.sources(opened)
-        total = values[sources[0]] if sources else torch.zeros_like(values[0])
-        for source in sources[1:]:
-            total = total + values[source]
-        if row is not None:
-            read = [values[source] for source in node.free]
-            contributions = (_itself,) * len(read)
-            total = LinkGradient.apply(total, row, contributions, False, *read)  # type: ignore[no-untyped-call]
-        y: Tensor = slices(total, [0])
-        return y
+        free = [kept[source] for source in node.free]
+
+        def normed(*read: Tensor) -> Tensor:
+            total = sum(read[1:], read[0]) if read else torch.zeros_like(values[0])
+            if row is not None:
+                contributions = (_itself,) * len(free)
+                total = LinkGradient.apply(total, row, contributions, False, *free)  # type: ignore[no-untyped-call]
+            return slices.normed(total, [0])
+
+        read = [values[source] for source in sources]
+        if row is not None and len(read) > 1 and mode is GateMode.RECOMPUTE:
+            x = checkpoint(normed, *read, use_reentrant=False, preserve_rng_state=False)
+        else:
+            x = normed(*read)
+        return slices.convolved(cast(Tensor, x), [0])
 
     def derive(self, architecture: Architecture) -> nn.Module:
         network = self.plain(architecture)
@@ -168,8 +189,16 @@ class _Slices(nn.Module):
 
     def forward(self, x: Tensor, places: Sequence[int]) -> Tensor:
         """The output for an input that consists of the slices `places`, one behind the other."""
-        scale, shift, weight = self._parts(places)
-        x = nn.functional.batch_norm(x, None, None, scale, shift, training=True, eps=_EPS)
+        return self.convolved(self.normed(x, places), places)
+
+    def normed(self, x: Tensor, places: Sequence[int]) -> Tensor:
+        """Batch norm of that input."""
+        scale, shift = self._chosen(self.scales, places), self._chosen(self.shifts, places)
+        return nn.functional.batch_norm(x, None, None, scale, shift, training=True, eps=_EPS)
+
+    def convolved(self, x: Tensor, places: Sequence[int]) -> Tensor:
+        """ReLU and convolution behind the norm."""
+        weight = self._chosen(self.weights, places, dim=1)
         return nn.functional.conv2d(nn.functional.relu(x), weight, padding=self._padding)
 
     def contribution(self, place: int) -> Contribution:
@@ -190,19 +219,14 @@ class _Slices(nn.Module):
         """Copy the slices `places` into a module that `Aggregate` built."""
         norm = cast(nn.BatchNorm2d, module.get_submodule("norm.bn"))
         conv = cast(nn.Conv2d, module.get_submodule("conv.conv"))
-        scale, shift, weight = self._parts(places)
         with torch.no_grad():
-            norm.weight.copy_(scale)
-            norm.bias.copy_(shift)
-            conv.weight.copy_(weight)
+            norm.weight.copy_(self._chosen(self.scales, places))
+            norm.bias.copy_(self._chosen(self.shifts, places))
+            conv.weight.copy_(self._chosen(self.weights, places, dim=1))
 
-    def _parts(self, places: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        if len(places) == 1:
-            (place,) = places
-            return self.scales[place], self.shifts[place], self.weights[place]
-        scale = torch.cat([self.scales[place] for place in places])
-        shift = torch.cat([self.shifts[place] for place in places])
-        return scale, shift, torch.cat([self.weights[place] for place in places], dim=1)
+    def _chosen(self, slices: nn.ParameterList, places: Sequence[int], dim: int = 0) -> Tensor:
+        parts = [slices[place] for place in places]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
 
 
 class LinkGradient(torch.autograd.Function):
@@ -228,7 +252,7 @@ class LinkGradient(torch.autograd.Function):
         if stores:
             read = tuple(added(x) for added, x in zip(contributions, read, strict=True))
             contributions = (_itself,) * len(read)
-        # The sources are kept by whoever reads them as well: no storage is added.
+        # Where a source is read it is kept for its reader as well, and adds no storage.
         ctx.save_for_backward(*read)
         ctx.contributions = contributions
         ctx.shape, ctx.dtype, ctx.where = row.shape, row.dtype, row.device
@@ -238,14 +262,14 @@ class LinkGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad = grads[0]
+        grad, saved = grads[0], ctx.saved_tensors
         found = torch.zeros(ctx.shape, dtype=ctx.dtype, device=grad.device)
         kind, dtype, is_enabled = ctx.autocast
         with torch.no_grad(), torch.autocast(kind, dtype=dtype, enabled=is_enabled):
-            pairs = zip(ctx.contributions, ctx.saved_tensors, strict=True)
+            pairs = zip(ctx.contributions, saved, strict=True)
             for link, (added, x) in enumerate(pairs):
                 found[link, OPEN] = inner(grad, added(x), ctx.dtype)
-        return grad, found.to(ctx.where), None, None, *(None for _ in ctx.saved_tensors)
+        return grad, found.to(ctx.where), None, None, *(None for _ in saved)
 
 
 def _itself(x: Tensor) -> Tensor:
