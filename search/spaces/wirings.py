@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..aggregation.topology import Topology
 from ..architecture import Architecture
 from .aggregation import AggregationSpace
 from .links import Node
@@ -44,12 +45,7 @@ def shuffled(
 
 def powers(number: int, base: int) -> tuple[int, ...]:
     """What aggregation `number` reads by the exponential rule, in ascending order."""
-    offsets = []
-    offset = 1
-    while offset <= number:
-        offsets.append(offset)
-        offset *= base
-    return tuple(sorted(number - offset for offset in offsets))
+    return Topology.exponential(number, base).sources[-1]
 
 
 def _wired(space: AggregationSpace, sources: Callable[[Node], tuple[int, ...]]) -> Architecture:
