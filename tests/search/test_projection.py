@@ -16,6 +16,8 @@ from elat.search.projection import project, project_fastest
 from elat.search.spaces import BlockSpace, ChoiceBlock
 from elat.search.spaces.blocks import chain_of
 
+from .aggregations import aggregations, networks
+
 
 @dataclass(frozen=True)
 class Bare(BlockSpace):
@@ -185,3 +187,111 @@ def test_nothing_is_printed(capfd):
     cost = instance(counts, [float(v % 5) for v in range(42)], 1.0)
     project(np.arange(42.0).reshape(6, 7) % 3, [cost], [Bound("device", 9.0)], count=4)
     assert capfd.readouterr().out == ""
+
+
+LINKS = {
+    "concat": aggregations(3, 2),
+    "sum": aggregations(4, how="sum"),
+    "exponential": aggregations(5, candidates="exponential", extra=1),
+}
+FREE = aggregations(3, previous="free")
+
+
+def of_degrees(space, rng, name):
+    """Costs of in-degrees that are neither linear in them nor always rising."""
+    steps = [np.cumsum(rng.exponential(1.0, len(row)) - 0.2) for row in space.rows]
+    rows = [(2.0 + row).tolist() for row in steps]
+    return ExpectedLatency(space, name, 0.3, rows)
+
+
+def bounded(costs, rng):
+    """A bound on each between its least and its greatest cost; the spread is drawn."""
+    bounds = []
+    for cost in costs:
+        low, high = cost.of(cost.fastest()), cost.of(cost.slowest())
+        bounds.append(Bound(cost.name, low + rng.choice([0.0, 0.2, 0.5, 1.0]) * (high - low)))
+    return bounds
+
+
+def within(costs, bounds, choices):
+    return all(b.allows(c.of_choices(choices)) for c, b in zip(costs, bounds, strict=True))
+
+
+def score_of(scores, choices):
+    return sum(scores[link, choice] for link, choice in enumerate(choices))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.sampled_from(sorted(LINKS)), st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 3))
+def test_projected_links_are_the_best_of_the_enumeration(name, seed, limits, count):
+    """Of several each has the best links for other in-degrees than the others have."""
+    space, rng = LINKS[name], np.random.default_rng(seed)
+    costs = [
+        of_degrees(space, rng, "phone"),
+        ExpectedLatency.from_params(space),
+        ExpectedLatency.from_links(space),
+    ][:limits]
+    bounds = bounded(costs, rng)
+    scores = rng.normal(size=(len(space.options), 2))
+    best: dict[tuple[int, ...], float] = {}
+    for choices in networks(space):
+        if within(costs, bounds, choices):
+            rows = space.row_choices(choices)
+            best[rows] = max(best.get(rows, -np.inf), score_of(scores, choices))
+    if not best:
+        with pytest.raises(InfeasibleError, match="at once"):
+            project(scores, costs, bounds, count)
+        return
+    found = project(scores, costs, bounds, count)
+    truth = sorted(best.values(), reverse=True)[:count]
+    # HiGHS stops within 1e-9 of the span of the scores.
+    assert [p.score for p in found] == pytest.approx(truth, abs=2e-8)
+    assert len({space.row_choices(p.architecture.choices) for p in found}) == len(found)
+    for projected in found:
+        space.check(projected.architecture)
+        assert projected.score == score_of(scores, projected.architecture.choices)
+        assert within(costs, bounds, projected.architecture.choices)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10**6), st.integers(1, 2))
+def test_projected_links_are_repaired_within_the_bounds(seed, limits):
+    """Where every link is free: a network within every bound, and never better than the best."""
+    rng = np.random.default_rng(seed)
+    costs = [of_degrees(FREE, rng, "phone"), ExpectedLatency.from_links(FREE)][:limits]
+    bounds = bounded(costs, rng)
+    scores = rng.normal(size=(len(FREE.options), 2))
+    valid = [choices for choices in networks(FREE) if within(costs, bounds, choices)]
+    if not valid:
+        with pytest.raises(InfeasibleError, match="at once"):
+            project(scores, costs, bounds)
+        return
+    (found,) = project(scores, costs, bounds)
+    assert found.architecture.choices in valid
+    assert found.score == score_of(scores, found.architecture.choices)
+    assert found.score <= max(score_of(scores, choices) for choices in valid) + 1e-9
+
+
+def test_a_bound_below_all_networks_of_links_names_the_fastest():
+    cost = of_degrees(LINKS["concat"], np.random.default_rng(0), "phone")
+    least = cost.of(cost.fastest())
+    scores = np.zeros((len(cost.space.options), 2))
+    with pytest.raises(InfeasibleError, match=f"the fastest takes {least:g} ms on phone"):
+        project(scores, [cost], [Bound("phone", 0.99 * least)])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from(sorted(LINKS)), st.integers(0, 10**6), st.floats(0.01, 3))
+def test_the_fastest_links_that_score_enough_are_those_of_the_enumeration(name, seed, tolerance):
+    space, rng = LINKS[name], np.random.default_rng(seed)
+    costs = [of_degrees(space, rng, "phone")]
+    bounds = bounded(costs, rng)
+    scores = rng.normal(size=(len(space.options), 2))
+    totals = {c: score_of(scores, c) for c in networks(space) if within(costs, bounds, c)}
+    floor = max(totals.values()) - tolerance
+    least = min(costs[0].of_choices(c) for c, total in totals.items() if total >= floor)
+    (found,) = project_fastest(scores, costs, bounds, floor)
+    # A score within the solver's tolerance of the floor may come in on top.
+    assert costs[0].of(found.architecture) <= least + 1e-6 * (1 + abs(least))
+    assert found.score >= floor - 1e-4
+    assert within(costs, bounds, found.architecture.choices)
