@@ -53,7 +53,9 @@ def project(
     tolerance let in, is excluded by the cut `sum of its z <= rows - 1`; whether an architecture is
     within a bound is decided by the exactly rounded sum of `ExpectedLatency.of`, never by the
     solver. Where a row is how many links a layer reads, `u_ln` is the sum of its `n` best links:
-    the solutions differ in these numbers, and `polish.swaps` moves links between them.
+    the solutions differ in these numbers, and `polish.swaps` moves links between them. Where no
+    link is kept, `from_rows` may have to move some so that all outputs are read: the solutions are
+    then good ones, in the order of what they score after that, and not proven the best.
 
     Args:
         scores: `choices options`; what stands in the padding does not count.
@@ -68,7 +70,8 @@ def project(
         ConfigError: A score is not finite, or there is no cost.
         InfeasibleError: No architecture is within all bounds together.
     """
-    return _best(_Program(scores, costs, bounds), costs, bounds, count)
+    found = _best(_Program(scores, costs, bounds), costs, bounds, count)
+    return tuple(sorted(found, key=lambda projected: -projected.score))
 
 
 def project_fastest(

@@ -266,10 +266,13 @@ def test_projected_links_are_repaired_within_the_bounds(seed, limits):
         with pytest.raises(InfeasibleError, match="at once"):
             project(scores, costs, bounds)
         return
-    (found,) = project(scores, costs, bounds)
-    assert found.architecture.choices in valid
-    assert found.score == score_of(scores, found.architecture.choices)
-    assert found.score <= max(score_of(scores, choices) for choices in valid) + 1e-9
+    found = project(scores, costs, bounds, count=3)
+    for projected in found:
+        assert projected.architecture.choices in valid
+        assert projected.score == score_of(scores, projected.architecture.choices)
+    reached = [projected.score for projected in found]
+    assert reached == sorted(reached, reverse=True)
+    assert reached[0] <= max(score_of(scores, choices) for choices in valid) + 1e-9
 
 
 def test_a_bound_below_all_networks_of_links_names_the_fastest():
