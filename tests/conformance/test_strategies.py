@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from elat.core.errors import ConfigError, InfeasibleError
+from elat.latency.operators.aggregate import Aggregate
 from elat.search.bound import Bound
 from elat.search.data import TensorData
 from elat.search.expected_latency import ExpectedLatency
@@ -38,6 +41,17 @@ SPACE = block_space(
     ),
     "a test",
 )
+AGGREGATION = {
+    "family": "aggregation",
+    "name": "links",
+    "resolution": 8,
+    "in_channels": 1,
+    "classes": 3,
+    "stages": [{"layers": 3, "growth": 3}, {"layers": 2, "growth": 4}],
+    "head": 6,
+}
+LINKS = space_from_description(AGGREGATION)
+FREE = space_from_description({**AGGREGATION, "name": "free", "previous": "free"})
 QUERIES = {
     "steps": 6,
     "queries": 8,
@@ -72,6 +86,16 @@ SHORT = {
 }
 FILES = ("result.json", "history.jsonl", "scores.json", "course.bin")
 STOPS = [(1,), (6,), (9,), (14,), (16,), (3, 4, 5)]
+# What searches links, with each setting that decides how.
+LINKED: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(("proxyless-g", {"gates": gates}) for gates in ("recompute", "full", "two")),
+    *(
+        ("proxyless-g", {"mechanism": mechanism, "strength": 0.01})
+        for mechanism in ("expected_cost", "add_linear", "mul_log")
+    ),
+    ("proxyless-r", {}),
+    ("proxyless-r", {"reward": "soft"}),
+)
 # These go on by the same code as one-shot: one stop in each phase is enough for them.
 ALIKE = {"evolution", "exact", "local-search", "peer", "surrogate"}
 
@@ -89,7 +113,7 @@ def always_save(monkeypatch):
     )
 
 
-def problem(seed=0, quantile=0.4, both=False):
+def problem(seed=0, quantile=0.4, both=False, space=SPACE):
     generator = torch.Generator().manual_seed(9)
     labels = torch.randint(3, (48,), generator=generator)
     images = torch.randn((48, 1, 8, 8), generator=generator) + labels[:, None, None, None]
@@ -97,11 +121,11 @@ def problem(seed=0, quantile=0.4, both=False):
         "shifted", 3, (images[:32], labels[:32]), (images[32:], labels[32:]), seed=seed
     )
     device = ExpectedLatency.from_costs(
-        SPACE, "phone", lambda ops: [o.traffic_elements / 1e4 for o in ops], network=0.1
+        space, "phone", lambda ops: [o.traffic_elements / 1e4 for o in ops], network=0.1
     )
-    costs = (device, ExpectedLatency.from_macs(SPACE))[: 2 if both else 1]
+    costs = (device, ExpectedLatency.from_macs(space))[: 2 if both else 1]
     bounds = tuple(Bound(c.name, c.quantile(quantile, 500, generator)) for c in costs)
-    return Problem(SPACE, costs, bounds, data, seed)
+    return Problem(space, costs, bounds, data, seed)
 
 
 def run(strategy, folder, *, given=None, threads=1, **changes):
@@ -225,3 +249,84 @@ def test_threads_are_put_back(strategy, tmp_path):
     next(run_once)
     run_once.close()
     assert torch.get_num_threads() == before
+
+
+def linked(strategy, folder, space=LINKS, **changes):
+    """A search of links under bounds on latency, parameters and links together."""
+    generator = torch.Generator().manual_seed(4)
+    given = problem(space=space)
+    costs = (
+        # Costs above 1 ms, where every mechanism is defined.
+        ExpectedLatency.from_costs(space, "phone", lambda ops: [o.traffic_elements for o in ops]),
+        ExpectedLatency.from_params(space),
+        ExpectedLatency.from_links(space),
+    )
+    bounds = tuple(Bound(c.name, c.quantile(0.5, 500, generator)) for c in costs)
+    found = replace(given, costs=costs, bounds=bounds)
+    if strategy == "proxyless-g":
+        changes = {"polish_evaluations": 3, "finalists": 2, **changes}
+    return found, run(strategy, folder, given=found, **changes)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes", "space"),
+    [
+        *((strategy, changes, LINKS) for strategy, changes in LINKED),
+        ("proxyless-g", {}, FREE),
+        ("proxyless-r", {}, FREE),
+    ],
+)
+def test_a_search_of_links_ends_within_every_bound(strategy, tmp_path, changes, space):
+    given, steps = linked(strategy, tmp_path, space, **changes)
+    searched = [step for step in steps if step.phase == "search"]
+    assert searched[-1].probabilities != searched[0].probabilities
+    result = read_run(tmp_path).result
+    assert [limit.name for limit in result.limits] == ["phone", "params", "links"]
+    assert space_from_description(result.space) == space
+    assert result.candidates
+    for candidate in result.candidates:
+        network = space.network(candidate.architecture)
+        read = sum(o.sources for o in network.operators if isinstance(o, Aggregate))
+        assert candidate.predicted[1:] == (network.params, read)
+        for cost, bound, predicted in zip(
+            given.costs, given.bounds, candidate.predicted, strict=True
+        ):
+            assert predicted == cost.of(candidate.architecture) <= bound.limit
+        assert candidate.accuracy is not None
+
+
+@pytest.mark.parametrize(("strategy", "changes"), LINKED[::2])
+def test_an_interrupted_search_of_links_ends_in_the_same_bytes(strategy, tmp_path, changes):
+    list(linked(strategy, tmp_path / "whole", **changes)[1])
+    for stop in (3, 6, 5):
+        part = linked(strategy, tmp_path / "parts", **changes)[1]
+        list(itertools.islice(part, stop))
+        part.close()
+    list(linked(strategy, tmp_path / "parts", **changes)[1])
+    for name in FILES:
+        whole, parts = tmp_path / "whole" / name, tmp_path / "parts" / name
+        assert whole.read_bytes() == parts.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes", "repair"),
+    [
+        *(
+            (name, {}, "use --strategy proxyless-g or proxyless-r")
+            for name in strategies
+            if name not in dict(LINKED)
+        ),
+        ("proxyless-g", {"mechanism": "frank_wolfe"}, "use --set mechanism=augmented_lagrangian"),
+        ("proxyless-g", {"legacy": True}, "leave it out"),
+    ],
+)
+def test_links_are_refused_with_what_to_use_instead(strategy, tmp_path, changes, repair):
+    """In one sentence, before anything is trained."""
+    with pytest.raises(ConfigError) as error:
+        next(linked(strategy, tmp_path, **changes)[1])
+    said = str(error.value)
+    assert "needs choice blocks, and links has links to choose" in said
+    assert repair in said
+    assert said.endswith(".")
+    assert said.count(". ") == 0
+    assert not (tmp_path / "checkpoint.safetensors").exists()
