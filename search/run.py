@@ -62,6 +62,7 @@ def search(
     check_data(problem.space, problem.data)
     limits = limits_of(problem.costs, problem.bounds)
     _check_together(problem)
+    algorithm.check(problem)
     identity: dict[str, Any] = {
         "space": problem.space.describe(),
         "strategy": strategy,

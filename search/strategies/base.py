@@ -140,6 +140,15 @@ class Strategy(ABC):
         """Steps that train weights on `data`, for the record."""
 
     @abstractmethod
+    def check(self, problem: Problem) -> None:
+        """Refuse what cannot succeed, ahead of everything else.
+
+        Raises:
+            ConfigError: The settings do not fit the problem; the message says the repair.
+            InfeasibleError: Nothing is within the bounds.
+        """
+
+    @abstractmethod
     def run(
         self, problem: Problem, journal: Journal, folder: Path
     ) -> Generator[SearchStep, None, tuple[Candidate, ...]]:

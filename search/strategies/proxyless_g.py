@@ -96,6 +96,11 @@ class ProxylessG(Strategy):
     def weight_steps(self, data: SearchData) -> int:
         return self.settings.warmup_steps + self.settings.steps
 
+    def check(self, problem: Problem) -> None:
+        if self.settings.legacy:
+            block_space(problem.space, "The setting legacy", "leave it out: no release had links")
+        _relaxation(problem, self.settings)
+
     def run(
         self, problem: Problem, journal: Journal, folder: Path
     ) -> Generator[SearchStep, None, tuple[Candidate, ...]]:
@@ -118,8 +123,6 @@ class _Search:
     """The state of one run: the supernet with its optimiser, and the relaxation."""
 
     def __init__(self, problem: Problem, settings: ProxylessGSettings) -> None:
-        if settings.legacy:
-            block_space(problem.space, "The setting legacy", "leave it out: no release had links")
         self._problem = problem
         self._settings = settings
         self._training = PathTraining(problem, settings)

@@ -88,6 +88,9 @@ class ProxylessR(Strategy):
     def weight_steps(self, data: SearchData) -> int:
         return self.settings.warmup_steps + self.settings.steps
 
+    def check(self, problem: Problem) -> None:
+        """Any problem will do."""
+
     def run(
         self, problem: Problem, journal: Journal, folder: Path
     ) -> Generator[SearchStep, None, tuple[Candidate, ...]]:

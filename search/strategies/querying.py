@@ -109,14 +109,17 @@ class QueryStrategy(Strategy):
         trial = settings.trial.steps_on(data.train_size)
         return trial * (settings.queries + settings.repeats * settings.candidates)
 
-    def run(
-        self, problem: Problem, journal: Journal, folder: Path
-    ) -> Generator[SearchStep, None, tuple[Candidate, ...]]:
+    def check(self, problem: Problem) -> None:
+        block_space(problem.space, "A search by query", _LINKS)
         if self.settings.evaluation is Evaluation.TRAINING and problem.world.size > 1:
             raise ConfigError(
                 "Candidates that are trained one by one run on workers, not under torchrun; "
                 "start one process and give --workers."
             )
+
+    def run(
+        self, problem: Problem, journal: Journal, folder: Path
+    ) -> Generator[SearchStep, None, tuple[Candidate, ...]]:
         search = _Search(problem, self.settings, self.sampler, journal, folder)
         search.restore(journal.resume())
         yield from search.train()
@@ -150,8 +153,7 @@ class _Search:
             )
         else:
             self._valuation = Trials(problem, settings.trial, settings.repeats, folder / TRIALS)
-        space = block_space(problem.space, "A search by query", _LINKS)
-        domain = Domain(space, problem.costs, problem.bounds)
+        domain = Domain(problem.space, problem.costs, problem.bounds)
         self._sampling = sampler.start(domain, spawn(problem.seed, "sampler"), settings.queries)
         self._told: list[tuple[Architecture, float]] = []
         self._trained = 0
