@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import demo, exam, listing, measuring, reporting, searching, study, sweep, zoo
+from . import demo, exam, listing, measuring, reporting, searching, study, sweep, topology, zoo
 
 app = typer.Typer(
     name="elat",
@@ -21,5 +21,5 @@ app = typer.Typer(
     ),
 )
 
-for group in (listing, measuring, searching, sweep, study, reporting, demo, exam, zoo):
+for group in (listing, measuring, searching, sweep, study, reporting, demo, exam, zoo, topology):
     group.register(app)
