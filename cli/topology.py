@@ -84,23 +84,24 @@ def topology(
 
 
 def _print(found: Analysis) -> None:
-    t = found.topology
+    counted = found.counted
+    t = counted.topology
     depths = [str(count) for count in t.aggregated[:_SHOWN]]
     more = f" ... {t.aggregated[-1]}" if t.layers > _SHOWN else ""
     rows = [
         ("layers", f"{t.layers:,}"),
         ("links", f"{t.links:,}"),
-        ("parameters", f"{found.parameters:,}"),
-        ("multiply-adds", f"{found.macs:,}"),
-        ("memory traffic, bytes", f"{found.traffic_bytes:,}"),
-        ("of it sums and copies, bytes", f"{found.join_traffic_bytes:,}"),
-        ("additions, copied tensors", f"{found.additions:,}, {found.copies:,}"),
+        ("parameters", f"{counted.parameters:,}"),
+        ("multiply-adds", f"{counted.macs:,}"),
+        ("memory traffic, bytes", f"{counted.traffic_bytes:,}"),
+        ("of it sums and copies, bytes", f"{counted.join_traffic_bytes:,}"),
+        ("additions, copied tensors", f"{counted.additions:,}, {counted.copies:,}"),
         ("longest shortest path, links", str(t.longest_shortest_path)),
         ("mean shortest path, links", f"{t.mean_shortest_path:.3f}"),
         ("pairs without a path", f"{t.unjoined_pairs:,}"),
         ("outputs read, by depth", f"{' '.join(depths)}{more}"),
     ]
-    print_table(f"{found.name}, {found.resolution} pixels", ("counted", ""), rows)
+    print_table(f"{counted.name}, {counted.resolution} pixels", ("counted", ""), rows)
     if found.checks:
         print_table(
             "against closed forms (N layers, width k, base c, r pixels)",

@@ -8,15 +8,9 @@ from typing import Any
 
 from ..core.artefact import write_bytes
 from ..core.errors import CheckError, ConfigError, UnknownNameError
-from ..search.aggregation.analysis import (
-    Analysis,
-    Family,
-    Wiring,
-    analyse,
-    analyse_wiring,
-    family_named,
-    how_named,
-)
+from ..search.aggregation.analysis import Analysis, analyse
+from ..search.aggregation.counting import count
+from ..search.aggregation.wiring import Family, Wiring, family_named, how_named
 from ..search.zoo import networks
 
 _DEPTH = 256
@@ -59,10 +53,10 @@ def run_topology(order: TopologyOrder) -> Analysis:
         known = (*Family, *networks)
         repair = "List networks with: elat zoo."
         raise UnknownNameError("topology", order.name, known, repair) from None
-    found = analyse_wiring(_wiring(order, family))
+    found = analyse(_wiring(order, family))
     if not found.agrees:
         wrong = ", ".join(check.quantity for check in found.checks if not check.agrees)
-        raise CheckError(f"The closed forms of {found.name} give something else for: {wrong}.")
+        raise CheckError(f"The closed forms of {order.name} give something else for: {wrong}.")
     return found
 
 
@@ -78,7 +72,7 @@ def _of_zoo(order: TopologyOrder, name: str) -> Analysis:
             f"{name} has its own sizes: leave out {', '.join(given)}, or name one of "
             f"{', '.join(Family)}."
         )
-    return analyse(name, networks[name].operator(resolution=order.resolution))
+    return Analysis(count(name, networks[name].operator(resolution=order.resolution)))
 
 
 def _wiring(order: TopologyOrder, family: Family) -> Wiring:
@@ -94,18 +88,19 @@ def _wiring(order: TopologyOrder, family: Family) -> Wiring:
 
 def described(found: Analysis) -> dict[str, Any]:
     """An analysis for machines."""
-    topology = found.topology
+    counted = found.counted
+    topology = counted.topology
     return {
-        "name": found.name,
-        "resolution": found.resolution,
+        "name": counted.name,
+        "resolution": counted.resolution,
         "layers": topology.layers,
         "links": topology.links,
-        "parameters": found.parameters,
-        "macs": found.macs,
-        "traffic_bytes": found.traffic_bytes,
-        "join_traffic_bytes": found.join_traffic_bytes,
-        "additions": found.additions,
-        "copies": found.copies,
+        "parameters": counted.parameters,
+        "macs": counted.macs,
+        "traffic_bytes": counted.traffic_bytes,
+        "join_traffic_bytes": counted.join_traffic_bytes,
+        "additions": counted.additions,
+        "copies": counted.copies,
         "longest_shortest_path": topology.longest_shortest_path,
         "mean_shortest_path": topology.mean_shortest_path,
         "unjoined_pairs": topology.unjoined_pairs,

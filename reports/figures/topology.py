@@ -16,13 +16,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from ...core.errors import ConfigError
 from ...latency.operators.aggregate import How
 from ...search.aggregation.analysis import (
-    Family,
-    Wiring,
-    analyse,
     expected_aggregated,
     expected_longest_path,
     expected_parameters,
 )
+from ...search.aggregation.counting import count
+from ...search.aggregation.wiring import Family, Wiring
 from ..style import MARKERS, Style, footer, headline, panels
 
 LEAST_DEPTH = 4
@@ -99,7 +98,7 @@ def collect(most: int, *, base: int = 2, width: int = 16, resolution: int = 32) 
 
 
 def _count(wiring: Wiring) -> Count:
-    found = analyse(wiring.name, wiring.network())
+    found = count(wiring.name, wiring.network())
     topology = found.topology
     return Count(
         wiring.layers,
@@ -208,10 +207,10 @@ def _name(
     places = [share for share, _ in ends]
     for k in range(1, len(places)):
         places[k] = max(places[k], places[k - 1] + _GAP)
-    if (over := places[-1] - 1.02) > 0:
-        places[-1] -= over
-        for k in reversed(range(len(places) - 1)):
-            places[k] = min(places[k], places[k + 1] - _GAP)
+    # Below the title.
+    places[-1] = min(places[-1], 0.98)
+    for k in reversed(range(len(places) - 1)):
+        places[k] = min(places[k], places[k + 1] - _GAP)
     for place, (_, position) in zip(places, ends, strict=True):
         axes.text(
             1.03, place, lines[position].label, transform=axes.transAxes, va="center",

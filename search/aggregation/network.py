@@ -19,7 +19,7 @@ from .joins import Aggregator, Join, Output
 from .layers import Layer, normed, point
 from .topology import Topology
 
-_IMAGE_CHANNELS = 3
+IMAGE_CHANNELS = 3
 
 
 class Shortcut(StrEnum):
@@ -130,11 +130,11 @@ class Stem:
         if not self.halves:
             none = Activation.NONE
             bare = Conv(
-                _IMAGE_CHANNELS, self.channels, side, self.kernel, activation=none, norm=Norm.NONE
+                IMAGE_CHANNELS, self.channels, side, self.kernel, activation=none, norm=Norm.NONE
             )
             return builder.add(bare, 0)
         conv = Conv(
-            _IMAGE_CHANNELS, self.channels, side, self.kernel, 2, activation=Activation.RELU
+            IMAGE_CHANNELS, self.channels, side, self.kernel, 2, activation=Activation.RELU
         )
         value = builder.add(conv, 0)
         return builder.add(Pool(self.channels, conv.out_resolution, 3, 2, Pooling.MAX), value)
@@ -154,7 +154,7 @@ class AggregationNetwork:
 
     def network(self, classes: int, resolution: int) -> Dag:
         """The network for images of `resolution` pixels a side."""
-        builder = DagBuilder((_IMAGE_CHANNELS, resolution, resolution))
+        builder = DagBuilder((IMAGE_CHANNELS, resolution, resolution))
         value = self.stem.add(builder)
         for index, stage in enumerate(self.stages):
             if index > 0 and self.transition is not None:
