@@ -3,7 +3,7 @@
 For every scale the network of the exponential rule is measured; its upper confidence limit and its
 parameters bound all others. Links are learnt within both bounds and verified on the device, random
 links are as many a layer as the rule's, and dense networks are as wide as the bounds allow. Then
-all of them are trained from scratch in the same way.
+all of them are measured once more, in the same rounds, and trained from scratch in the same way.
 
 Everything lies in one folder, its measurements too. What is finished is never done again, and what
 was interrupted goes on from its own checkpoint.
@@ -11,7 +11,7 @@ was interrupted goes on from its own checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +52,9 @@ from .wiring_settings import WiringSettings, of_growth, read_wiring_settings
 
 _MODEL = "lookup"
 _SEED = 0
+_STORE = "measurements.db"
+_TOGETHER = "together.db"
+_FREE = ("scales", "dense_growths", "seeds")
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def run_study(order: StudyOrder) -> Iterator[StudyStep | Wirings]:
     yield from study.measure()
     yield from study.search()
     yield from study.verify()
-    yield from study.measure_shuffled()
+    yield from study.measure_together()
     yield from study.train()
     found = study.record()
     write_wirings(order.out, found)
@@ -129,20 +132,24 @@ class _Study:
         space = self._space(s.scales[0])
         exponential(space, s.base)
         check_data(space, split_data(open_data(s.data, space), 0))
-        config = s.model_dump(mode="json")
-        path = self._out / MANIFEST
-        if not path.exists():
-            write_json(path, manifest(KIND, config=config, seed=None, parents={}))
-        elif canonical_json(read_json(path).get("config")) != canonical_json(config):
-            raise ConfigError(
-                f"{self._order.out} holds a study with other settings; choose another --out, or "
-                "delete the folder to start again."
-            )
+        self._claim(s.model_dump(mode="json"))
         for scale in s.scales:
             described = self._space(scale).describe()
             del described["name"]
             write_text(self._space_file(scale), yaml.safe_dump(described, sort_keys=False))
         write_text(self._search_file, yaml.safe_dump(s.search))
+
+    def _claim(self, config: dict[str, Any]) -> None:
+        """Scales, seeds and widths may change: what is there is of one of each."""
+        path = self._out / MANIFEST
+        known = read_json(path)["config"] if path.exists() else config
+        if canonical_json(_fixed(known)) != canonical_json(_fixed(config)):
+            raise ConfigError(
+                f"{self._order.out} holds a study with other settings; choose another --out, or "
+                "delete the folder to start again."
+            )
+        if not path.exists() or known != config:
+            write_json(path, manifest(KIND, config=config, seed=None, parents={}))
 
     def measure(self) -> Iterator[StudyStep]:
         """Operators, sampled networks, sparse and dense ones; fits the latency models."""
@@ -190,16 +197,12 @@ class _Study:
                     pass
             yield StudyStep("verify", done, len(folders))
 
-    def measure_shuffled(self) -> Iterator[StudyStep]:
-        """Measure the networks with random links."""
-        s = self._settings
-        networks = tuple(
-            self._space(scale).network(self._shuffled(scale, seed))
-            for scale in s.scales
-            for seed in s.seeds
-        )
-        with self._campaign() as campaign:
-            yield from _named("measure shuffled", measure_cases(campaign, networks))
+    def measure_together(self) -> Iterator[StudyStep]:
+        """Measure all networks in the same rounds, so that the machine was the same for all."""
+        found = (self._space(n.growth).network(n.architecture) for n in self.networks)
+        networks = tuple(dict.fromkeys(found))
+        with self._campaign(_TOGETHER) as campaign:
+            yield from _named("measure together", measure_cases(campaign, networks))
 
     def train(self) -> Iterator[StudyStep]:
         """Train every network from scratch, side by side."""
@@ -236,12 +239,15 @@ class _Study:
     def record(self) -> Wirings:
         """What the study found."""
         s = self._settings
-        with self._campaign() as campaign:
-            rows = tuple(self._row(campaign, network) for network in self.networks)
+        with self._campaign() as first, self._campaign(_TOGETHER) as campaign:
+            bounds = {scale: self._reference(first, scale).high_ms for scale in s.scales}
+            rows = tuple(self._row(campaign, bounds, network) for network in self.networks)
         images = split_data(open_data(s.data, self._space(s.scales[0])), 0).train_size
         return Wirings(s.data, s.base, self._training_settings.steps_on(images), rows)
 
-    def _row(self, campaign: Campaign, network: Network) -> WiringRow:
+    def _row(
+        self, campaign: Campaign, bounds_ms: Mapping[int, float], network: Network
+    ) -> WiringRow:
         space = self._space(network.growth)
         operator = space.network(network.architecture)
         trained = read_json(self._out / "trainings" / network.name / TRAINED)
@@ -262,7 +268,7 @@ class _Study:
             params=operator.params,
             macs=operator.macs,
             measured=measured_latency(campaign, space, network.architecture),
-            bound_ms=self._reference(campaign, network.scale).high_ms,
+            bound_ms=bounds_ms[network.scale],
             bound_params=self._sparse_params(network.scale),
             test_accuracy=trained["test_accuracy"],
             before_training=before,
@@ -359,12 +365,12 @@ class _Study:
 
     @property
     def _store(self) -> Path:
-        return self._out / "measurements.db"
+        return self._out / _STORE
 
     @contextmanager
-    def _campaign(self) -> Iterator[Campaign]:
+    def _campaign(self, store_name: str = _STORE) -> Iterator[Campaign]:
         protocol = find_protocol(self._settings.protocol)
-        with open_store(self._store) as store:
+        with open_store(self._out / store_name) as store:
             yield Campaign(self._device, protocol, store, default_cache(), _SEED)
 
     def _side_by_side(
@@ -378,6 +384,11 @@ class _Study:
         with open_executor(self._order.workers, self._order.scheduler) as executor:
             for done, _ in enumerate(executor.map(function, items), 1):
                 yield StudyStep(stage, done, len(items))
+
+
+def _fixed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that everything in the folder depends on."""
+    return {key: value for key, value in config.items() if key not in _FREE}
 
 
 def _named(title: str, steps: Iterator[Progress]) -> Iterator[StudyStep]:
