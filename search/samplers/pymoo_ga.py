@@ -13,7 +13,7 @@ from ...core.seeding import spawn
 from . import samplers
 from .base import Domain, Sampler, Sampling
 from .peer import PeerSampling, missing, require
-from .pymoo_peer import PACKAGE, PymooPeer
+from .pymoo_peer import PACKAGE, PymooPeer, breeding
 
 _SEEDS = 2**32
 
@@ -46,17 +46,7 @@ class PymooGa(Sampler):
     def start(self, domain: Domain, seed: int, queries: int) -> Sampling:
         require(PACKAGE)
         from pymoo.algorithms.soo.nonconvex.ga import GA
-        from pymoo.operators.crossover.ux import UniformCrossover
-        from pymoo.operators.mutation.pm import PolynomialMutation
-        from pymoo.operators.repair.rounding import RoundingRepair
-        from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-        algorithm = GA(
-            pop_size=max(2, min(self.settings.population, queries // 4)),
-            sampling=IntegerRandomSampling(),
-            crossover=UniformCrossover(repair=RoundingRepair()),
-            mutation=PolynomialMutation(eta=3.0, vtype=float, repair=RoundingRepair()),
-            eliminate_duplicates=True,
-        )
+        algorithm = GA(**breeding(self.settings.population, queries))
         peer = PymooPeer(algorithm, domain, spawn(seed, "ga") % _SEEDS, has_costs=False)
         return PeerSampling(peer, domain, seed)

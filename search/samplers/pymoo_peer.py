@@ -19,6 +19,27 @@ PACKAGE = "pymoo"
 _UNREAD = 0.0
 
 
+def breeding(population: int, queries: int) -> dict[str, Any]:
+    """How pymoo's genetic algorithms sample, cross and mutate integers.
+
+    Args:
+        population: Individuals alive, but at most a quarter of the queries.
+        queries: Of the whole search.
+    """
+    from pymoo.operators.crossover.ux import UniformCrossover
+    from pymoo.operators.mutation.pm import PolynomialMutation
+    from pymoo.operators.repair.rounding import RoundingRepair
+    from pymoo.operators.sampling.rnd import IntegerRandomSampling
+
+    return {
+        "pop_size": max(2, min(population, queries // 4)),
+        "sampling": IntegerRandomSampling(),
+        "crossover": UniformCrossover(repair=RoundingRepair()),
+        "mutation": PolynomialMutation(eta=3.0, vtype=float, repair=RoundingRepair()),
+        "eliminate_duplicates": True,
+    }
+
+
 @final
 class PymooPeer(Peer):
     """A generation of pymoo at a time, by ask and tell.
