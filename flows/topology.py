@@ -50,7 +50,7 @@ def run_topology(order: TopologyOrder) -> Analysis:
     try:
         family = family_named(order.name)
     except UnknownNameError:
-        known = (*Family, *networks)
+        known = (*(family.value for family in Family), *networks)
         repair = "List networks with: elat zoo."
         raise UnknownNameError("topology", order.name, known, repair) from None
     found = analyse(_wiring(order, family))
