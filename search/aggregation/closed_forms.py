@@ -9,7 +9,7 @@ def plain_links(layers: int) -> int:
 
 
 def dense_links(layers: int) -> int:
-    """N (N + 1) / 2 (Huang et al. 2017, section 3, with the input counted as an output)."""
+    """N (N + 1) / 2 (Huang et al. 2017, section 1, with the input counted as an output)."""
     return layers * (layers + 1) // 2
 
 
@@ -24,7 +24,7 @@ def residual_skips(layers: int) -> int:
 def exponential_links(layers: int, base: int) -> int:
     """The sum over `l` = 1 ... N of `floor(log_c l) + 1`, in integers.
 
-    The lecture's and the paper's log_c N! (Zhu et al. 2018, section 3.2) is its lower estimate.
+    The lecture's and the paper's log_c N! (Zhu et al. 2018) is its lower estimate.
     """
     # Offset c^k is there for the N - c^k + 1 layers from c^k on.
     total, offset = 0, 1
@@ -61,7 +61,7 @@ def mean_exponential_path(layers: int, base: int) -> float:
 
 
 def exponential_path_bound(layers: int, base: int) -> int:
-    """(c - 1) ceil(log_c (N + 1)): no path is longer (Zhu et al. 2018, section 3.2)."""
+    """(c - 1) ceil(log_c (N + 1)): no path is longer (Zhu et al. 2018)."""
     digits, reach = 0, 1
     while reach < layers + 1:
         reach *= base

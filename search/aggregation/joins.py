@@ -25,7 +25,7 @@ class Join(StrEnum):
     """The sum of the inner parts, behind it the outer parts (dual path: Chen et al. 2017)."""
     MOVING = "moving"
     """Each inner part is added onto the last channels of what is joined before it, and its outer
-    part put behind them (mixed link: Wang et al. 2018, equation 9 with moving positions)."""
+    part put behind them (mixed link: Wang et al. 2018)."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Topology:
 
     @classmethod
     def residual(cls, layers: int) -> Self:
-        """Every layer reads all before it: a ResNet unrolled (Veit et al. 2016, equation 6).
+        """Every layer reads all before it: a ResNet unrolled (Veit et al. 2016).
 
         As a sum `x_l = x_(l-1) + y_l` is `y_0 + y_1 + ... + y_l`. It is *built* with a running
         sum, one skip a layer, not with these links: see `closed_forms.residual_skips`.
@@ -67,7 +67,7 @@ class Topology:
 
     @classmethod
     def exponential(cls, layers: int, base: int) -> Self:
-        """Layer `l` reads the outputs `l - base^k`, k = 0, 1, ... (Zhu et al. 2018, section 3.1).
+        """Layer `l` reads the outputs `l - base^k`, k = 0, 1, ... (Zhu et al. 2018).
 
         Args:
             layers: How many.

@@ -16,7 +16,7 @@ from ..aggregation.topology import Topology
 from . import networks
 
 _WIDTHS = (64, 128, 256, 512)
-_PAPER = "Chen et al. 2017, table 1"
+_RELEASE = "README of cypw/DPNs"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class DualPath:
 
 
 @networks.published(
-    "dpn68", parameters=12_611_602, macs=2_326_163_456, source=f"{_PAPER}: 12.8 M, 2.5 G"
+    "dpn68", parameters=12_611_602, macs=2_326_163_456, source=f"{_RELEASE}: 49 MB, 2.5 G"
 )
 def dpn68(*, classes: int = 1000, resolution: int = 224) -> Dag:
     """DPN-68."""
@@ -71,7 +71,7 @@ def dpn68(*, classes: int = 1000, resolution: int = 224) -> Dag:
 
 
 @networks.published(
-    "dpn92", parameters=37_668_392, macs=6_501_684_224, source=f"{_PAPER}: 37.7 M, 6.5 G"
+    "dpn92", parameters=37_668_392, macs=6_501_684_224, source=f"{_RELEASE}: 145 MB, 6.5 G"
 )
 def dpn92(*, classes: int = 1000, resolution: int = 224) -> Dag:
     """DPN-92."""

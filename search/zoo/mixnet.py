@@ -35,9 +35,7 @@ def mixnet_cifar(depth: int, inner: int, outer: int) -> AggregationNetwork:
     return mixnet(Stem(max(2 * outer, inner)), ((depth - 4) // 6,) * 3, inner, outer)
 
 
-@_CIFAR(
-    "mixnet100_12_12", parameters=1_464_202, macs=539_784_540, source=f"{_PAPER}, table 2: 1.5 M"
-)
+@_CIFAR("mixnet100_12_12", parameters=1_464_202, macs=539_784_540, source=f"{_PAPER}: 1.5 M")
 def mixnet100_12_12(*, classes: int = 10, resolution: int = 32) -> Dag:
     """MixNet-100 (k1 = 12, k2 = 12) for CIFAR-10."""
     return mixnet_cifar(100, 12, 12).network(classes, resolution)
@@ -47,7 +45,7 @@ def mixnet100_12_12(*, classes: int = 10, resolution: int = 32) -> Dag:
     "mixnet250_24_24",
     parameters=28_964_122,
     macs=10_002_934_716,
-    source=f"{_PAPER}, table 2: 29.0 M",
+    source=f"{_PAPER}: 29.0 M",
 )
 def mixnet250_24_24(*, classes: int = 10, resolution: int = 32) -> Dag:
     """MixNet-250 (k1 = 24, k2 = 24) for CIFAR-10."""
@@ -58,7 +56,7 @@ def mixnet250_24_24(*, classes: int = 10, resolution: int = 32) -> Dag:
     "mixnet190_40_40",
     parameters=48_537_770,
     macs=17_247_468_940,
-    source=f"{_PAPER}, table 2: 48.5 M",
+    source=f"{_PAPER}: 48.5 M",
 )
 def mixnet190_40_40(*, classes: int = 10, resolution: int = 32) -> Dag:
     """MixNet-190 (k1 = 40, k2 = 40) for CIFAR-10."""
@@ -66,7 +64,7 @@ def mixnet190_40_40(*, classes: int = 10, resolution: int = 32) -> Dag:
 
 
 @networks.published(
-    "mixnet105", parameters=11_156_776, macs=4_898_009_600, source=f"{_PAPER}, table 3: 11.16 M"
+    "mixnet105", parameters=11_156_776, macs=4_898_009_600, source=f"{_PAPER}: 11.16 M"
 )
 def mixnet105(*, classes: int = 100, resolution: int = 224) -> Dag:
     """MixNet-105 (k1 = 32, k2 = 32)."""
@@ -75,7 +73,7 @@ def mixnet105(*, classes: int = 100, resolution: int = 224) -> Dag:
 
 
 @networks.published(
-    "mixnet121", parameters=21_859_480, macs=8_151_869_440, source=f"{_PAPER}, table 3: 21.86 M"
+    "mixnet121", parameters=21_859_480, macs=8_151_869_440, source=f"{_PAPER}: 21.86 M"
 )
 def mixnet121(*, classes: int = 100, resolution: int = 224) -> Dag:
     """MixNet-121 (k1 = 40, k2 = 40)."""
@@ -84,7 +82,7 @@ def mixnet121(*, classes: int = 100, resolution: int = 224) -> Dag:
 
 
 @networks.published(
-    "mixnet141", parameters=41_074_600, macs=12_948_785_280, source=f"{_PAPER}, table 3: 41.07 M"
+    "mixnet141", parameters=41_074_600, macs=12_948_785_280, source=f"{_PAPER}: 41.07 M"
 )
 def mixnet141(*, classes: int = 100, resolution: int = 224) -> Dag:
     """MixNet-141 (k1 = 48, k2 = 48)."""

@@ -15,7 +15,7 @@ from ..aggregation.topology import Topology
 from . import networks
 
 _CIFAR = partial(networks.published, classes=10, resolution=32)
-_PAPER = "He et al. 2016b, table 4"
+_PAPER = "He et al. 2016b"
 _WIDTHS = (16, 32, 64)
 _WIDENING = 4
 
@@ -67,7 +67,7 @@ def preresnet164(*, classes: int = 10, resolution: int = 32) -> Dag:
     "sparsenet_sum110",
     parameters=1_727_962,
     macs=252_887_680,
-    source="Zhu et al. 2018, section 3, by sum; the costs are those of preresnet110",
+    source="Zhu et al. 2018, by sum; the costs are those of preresnet110",
 )
 def sparsenet_sum110(*, classes: int = 10, resolution: int = 32) -> Dag:
     """Pre-activation ResNet-110 with sums of the outputs at offsets 1, 2, 4, 8, 16 only."""

@@ -150,7 +150,7 @@ def test_a_residual_layer_adds_to_what_it_reads():
     """x + F(x) by hand, F in pre-activation order."""
     dag = _network(Topology.residual(2), Layer(inner=basic(4)))
     module = seeded_module(dag, 0)
-    stem, norm, first, second, _, *tail = module.nodes
+    stem, norm, first, second, _, *tail = module.get_submodule("nodes").children()
     image = torch.randn(2, 3, SIDE, SIDE)
     with torch.no_grad():
         x = stem(image)

@@ -24,12 +24,14 @@ PUBLISHED = {
     "sparsenet_bc100_24": "1.46", "sparsenet_bc100_16_32_64": "4.38",
     "mixnet100_12_12": "1.5", "mixnet250_24_24": "29.0", "mixnet190_40_40": "48.5",
     "mixnet105": "11.16", "mixnet121": "21.86", "mixnet141": "41.07",
-    "dpn92": "37.7", "preresnet110": "1.7", "preresnet164": "1.7",
+    "preresnet110": "1.7", "preresnet164": "1.7",
     "resnet20": "0.27", "resnet32": "0.46", "resnet44": "0.66", "resnet56": "0.85",
     "resnet110": "1.7",
 }  # fmt: skip
 # Multiply-adds in millions, recounted from the papers' rules.
 MACS = {"densenet40_12": 283, "densenet100_12": 1817, "densenet_bc100_12": 288}
+# Size of the released file in MiB and multiply-adds in billions, of cypw/DPNs.
+DPN = {"dpn68": (49, 2.5), "dpn92": (145, 6.5)}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -41,6 +43,16 @@ def test_published_parameters_to_their_digits(name):
 @pytest.mark.parametrize("name", MACS)
 def test_published_macs_to_their_digits(name):
     assert round(find_network(name).operator().macs / 1e6) == MACS[name]
+
+
+@pytest.mark.parametrize("name", DPN)
+def test_dual_paths_are_of_the_released_size(name):
+    """The files hold the statistics of batch norms as well: a percent or two."""
+    megabytes, billions = DPN[name]
+    network = find_network(name).operator()
+    assert 0.97 * megabytes < 4 * network.params / 2**20 < megabytes
+    # 2.33 G of DPN-68 are published as 2.5 G.
+    assert network.macs / 1e9 == pytest.approx(billions, rel=0.08)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +119,7 @@ def test_sums_cost_what_the_residual_network_costs():
 
 
 def test_mixnet_has_densenet_and_resnet_as_its_ends():
-    """Wang et al. 2018, section 3.3: no inner links is DenseNet-BC, no outer ones a ResNet."""
+    """Wang et al. 2018: no inner links is DenseNet-BC, no outer ones a ResNet."""
     mixed, dense = mixnet_cifar(100, 0, 12), densenet_cifar(100, 12, is_bottleneck=True)
     assert mixed.network(10, 32).params == dense.network(10, 32).params
     added = mixnet_cifar(40, 16, 0)
@@ -141,7 +153,7 @@ def test_densenet_computes_its_equation():
     """Layer by layer with torch.cat: x_l = H_l([x_0, ..., x_(l-1)])."""
     made = densenet_cifar(10, 4)  # two layers a stage
     module = seeded_module(made.network(5, 8), 0)
-    nodes = iter(module.nodes)
+    nodes = module.get_submodule("nodes").children()
     image = torch.randn(2, 3, 8, 8)
     with torch.no_grad():
         x = next(nodes)(image)
