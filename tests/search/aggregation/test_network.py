@@ -161,7 +161,7 @@ def test_a_residual_layer_adds_to_what_it_reads():
     assert isinstance(first, nn.Sequential) and [type(m) for m in first] == [
         nn.Conv2d, nn.BatchNorm2d, nn.ReLU,
     ]  # fmt: skip
-    assert len(second) == 1
+    assert len(list(second.children())) == 1
 
 
 @pytest.mark.parametrize("shortcut", Shortcut)
