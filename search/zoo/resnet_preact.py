@@ -1,11 +1,13 @@
-"""Pre-activation residual networks for CIFAR (He et al. 2016b), and their sparse relatives.
+"""Pre-activation residual networks (He et al. 2016b), and their relatives with sparse sums.
 
 Checked against pytorchcv 0.0.74: ResNet-164 has equal parameters and multiply-adds; ResNet-110
-differs by the 2,560 weights of two 1x1 shortcuts, where this one has zeros.
+differs by the 2,560 weights of two 1x1 shortcuts, where this one has zeros; ResNet-50 has equal
+parameters and multiply-adds with `preresnet50b`, whose strides are in the 3x3 as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from ...latency.operators.dag import Dag
@@ -18,6 +20,7 @@ _CIFAR = partial(networks.published, classes=10, resolution=32)
 _PAPER = "He et al. 2016b"
 _WIDTHS = (16, 32, 64)
 _WIDENING = 4
+_IMAGENET_WIDTH = 64
 
 
 def preactivation(
@@ -46,6 +49,25 @@ def preactivation(
     return AggregationNetwork(Stem(_WIDTHS[0]), tuple(stages))
 
 
+def preactivation_imagenet(
+    depths: tuple[int, ...], rule: Callable[[int], Topology]
+) -> AggregationNetwork:
+    """A network for ImageNet of `depths` bottlenecks a stage.
+
+    Args:
+        depths: Of the stages, which are 64, 128, 256, ... wide in their 3x3.
+        rule: Makes the topology of so many rows; the last is what the stage's output reads.
+    """
+    stages = []
+    for index, depth in enumerate(depths):
+        width = _WIDENING * _IMAGENET_WIDTH * 2**index
+        layer = Layer(inner=narrowing(width))
+        shortcut = (Shortcut.COMMON, width)
+        stride = 1 if index == 0 else 2
+        stages.append(Stage(rule(depth + 1), layer, shortcut=shortcut, stride=stride))
+    return AggregationNetwork(Stem(_IMAGENET_WIDTH, 7, halves=True), tuple(stages))
+
+
 @_CIFAR(
     "preresnet110", parameters=1_727_962, macs=252_887_680, source=f"{_PAPER}: ResNet-110, 1.7 M"
 )
@@ -72,3 +94,26 @@ def preresnet164(*, classes: int = 10, resolution: int = 32) -> Dag:
 def sparsenet_sum110(*, classes: int = 10, resolution: int = 32) -> Dag:
     """Pre-activation ResNet-110 with sums of the outputs at offsets 1, 2, 4, 8, 16 only."""
     return preactivation(Topology.exponential(19, 2)).network(classes, resolution)
+
+
+@networks.published(
+    "preresnet50",
+    parameters=25_549_480,
+    macs=4_089_184_256,
+    source=f"{_PAPER}, stages of He et al. 2016, table 1; counts of pytorchcv's preresnet50b",
+)
+def preresnet50(*, classes: int = 1000, resolution: int = 224) -> Dag:
+    """Pre-activation ResNet-50."""
+    return preactivation_imagenet((3, 4, 6, 3), Topology.residual).network(classes, resolution)
+
+
+@networks.published(
+    "sparsenet_sum50",
+    parameters=25_549_480,
+    macs=4_089_184_256,
+    source="Zhu et al. 2018, by sum; the costs are those of preresnet50",
+)
+def sparsenet_sum50(*, classes: int = 1000, resolution: int = 224) -> Dag:
+    """Pre-activation ResNet-50 with sums of the outputs at offsets 1, 2, 4 only."""
+    made = preactivation_imagenet((3, 4, 6, 3), partial(Topology.exponential, base=2))
+    return made.network(classes, resolution)

@@ -97,3 +97,18 @@ def sparsenet_bc100_16_32_64(*, classes: int = 100, resolution: int = 32) -> Dag
 def sparsenet_bc100_32_64_128(*, classes: int = 100, resolution: int = 32) -> Dag:
     """SparseNet-BC-100-{32,64,128} for CIFAR-100."""
     return sparsenet(100, (32, 64, 128), is_bottleneck=True).network(classes, resolution)
+
+
+@networks.published(
+    "sparsenet121",
+    parameters=3_250_824,
+    macs=1_819_742_464,
+    source="counted here: the stages of DenseNet-121 by the rule; published as a picture alone",
+)
+def sparsenet121(*, classes: int = 1000, resolution: int = 224) -> Dag:
+    """DenseNet-121 with the links at offsets 1, 2, 4, 8, 16 only, for ImageNet."""
+    layer = Layer(outer=bottleneck(32))
+    found = (Stage(Topology.exponential(depth + 1, 2), layer) for depth in (6, 12, 24, 16))
+    stem = Stem(64, 7, halves=True)
+    made = AggregationNetwork(stem, tuple(found), Transition(half))
+    return made.network(classes, resolution)
