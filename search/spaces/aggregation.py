@@ -29,7 +29,7 @@ from ...latency.operators.pool import Pool
 from ..architecture import Architecture
 from . import families
 from .base import Row, SearchSpace
-from .links import Node, best_links, count_wirings, in_degrees, node_scores, unread
+from .links import Node, best_links, count_wirings, in_degrees, node_scores, readers, unread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -250,6 +250,12 @@ class AggregationSpace(SearchSpace):
         self, rows: Sequence[int], scores: NDArray[np.float64] | None = None
     ) -> tuple[int, ...]:
         return best_links(self.nodes, rows, scores)
+
+    def coverage(self) -> tuple[tuple[int, ...], ...]:
+        return readers(self.nodes)
+
+    def counted(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(range(node.first, node.behind)) for node in self.nodes)
 
     def capacity(self) -> NDArray[np.float64]:
         import numpy as np

@@ -114,9 +114,26 @@ class SearchSpace(ABC):
     ) -> tuple[int, ...]:
         """The choices of greatest score among those that give `rows`; the first of equal ones.
 
+        Where there is a `coverage` and they miss a set, choices near them that miss none.
+
         Args:
             rows: One operator that may be chosen of each row.
             scores: As `row_scores` takes them; None where all are worth the same.
+        """
+
+    @abstractmethod
+    def coverage(self) -> tuple[tuple[int, ...], ...]:
+        """Sets of choices of which at least one must take option 1; empty where none must.
+
+        Where it is not empty every choice has two options, `counted` says what rows are, and
+        choices make a network if no set is without and every row has an operator that is not None.
+        """
+
+    @abstractmethod
+    def counted(self) -> tuple[tuple[int, ...], ...]:
+        """Of each row the choices that it counts: its operator is how many take option 1.
+
+        Empty where rows are the choices themselves.
         """
 
     @abstractmethod

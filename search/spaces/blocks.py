@@ -128,6 +128,12 @@ class BlockSpace(SearchSpace):
     ) -> tuple[int, ...]:
         return tuple(rows)
 
+    def coverage(self) -> tuple[tuple[int, ...], ...]:
+        return ()
+
+    def counted(self) -> tuple[tuple[int, ...], ...]:
+        return ()
+
     def capacity(self) -> NDArray[np.float64]:
         import numpy as np
 

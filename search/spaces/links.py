@@ -150,6 +150,17 @@ def unread(nodes: Sequence[Node], choices: Sequence[int]) -> tuple[int, int] | N
     return None
 
 
+def readers(nodes: Sequence[Node]) -> tuple[tuple[int, ...], ...]:
+    """Of each output that no node always reads, the links from it: one must be open."""
+    found: list[tuple[int, ...]] = []
+    for stage in _stages(nodes):
+        for number in range(len(stage)):
+            if not any(number in node.kept for node in stage):
+                behind = (node for node in stage if number in node.free)
+                found.append(tuple(node.first + node.free.index(number) for node in behind))
+    return tuple(found)
+
+
 def count_wirings(layers: int) -> int:
     """In how many ways a stage can be wired so that all read something and all are read.
 

@@ -18,6 +18,7 @@ from elat.search.spaces.links import (
     count_wirings,
     in_degrees,
     node_scores,
+    readers,
     unread,
 )
 
@@ -203,6 +204,27 @@ def test_an_output_that_nobody_reads_is_found():
         missing = [(0, n) for n in range(3) if (0, n) not in read]
         missing += [(1, n) for n in range(2) if (1, n) not in read]
         assert found == (missing[0] if missing else None)
+
+
+@settings(deadline=None, max_examples=100)
+@given(structures(), st.integers(0, 10**6))
+def test_a_link_to_every_output_that_is_not_always_read_covers_all(nodes, seed):
+    choices = np.random.default_rng(seed).integers(0, 2, links_of(nodes)).tolist()
+    is_covered = all(any(choices[link] for link in links) for links in readers(nodes))
+    assert is_covered == (unread(nodes, choices) is None)
+
+
+def test_networks_are_what_covers_all_and_reads_something():
+    for space in (*KEPT, *FREE):
+        counted, sets = space.counted(), space.coverage()
+        assert bool(sets) == (space in FREE)
+        for choices in every(space):
+            degrees = tuple(sum(choices[link] for link in links) for links in counted)
+            assert degrees == space.row_choices(choices)
+            is_network = all(any(choices[link] for link in links) for links in sets) and all(
+                row[degree] is not None for row, degree in zip(space.rows, degrees, strict=True)
+            )
+            assert is_network == (space.fault(choices) is None)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
