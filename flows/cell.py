@@ -229,14 +229,14 @@ def _identity(order: CellOrder) -> dict[str, Any]:
 def _run(order: CellOrder, stage: Stage, start: Callable[[], Iterator[Any]]) -> None:
     """Iterate what `start` returns to its end, adding up what it takes."""
     order.folder.mkdir(parents=True, exist_ok=True)
-    with _held(order.folder), metered(order.folder, stage) as save:
+    with held(order.folder), metered(order.folder, stage) as save:
         (order.folder / FAILED).unlink(missing_ok=True)
         for _ in start():
             save()
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """Keeps other processes out of the cell; the system lets go when this one dies.
 
     A worker that its scheduler lost may still be at work when another one takes the item up.
@@ -249,7 +249,8 @@ def _held(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ArtefactError(
-                f"Another process is at work in {folder}; let it finish, then run the sweep again."
+                f"Another process is at work in {folder}; let it finish, then run the same "
+                "command again."
             ) from None
         yield
 

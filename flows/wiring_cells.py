@@ -16,7 +16,7 @@ from ..search.architecture import Architecture
 from ..search.evaluate import accuracy
 from ..search.spaces import space_from_description
 from ..search.training import TrainingSettings, train_network
-from .cell import Stage, metered
+from .cell import Stage, held, metered
 from .images import open_data, split_data
 from .searching import THREADS, SearchOrder, run_search
 
@@ -46,13 +46,19 @@ class Training:
 def search_links(order: SearchOrder) -> None:
     """Search, or go on with it; leaves `result.json`, and `effort.json`: what it took."""
     order.out.mkdir(parents=True, exist_ok=True)
-    with metered(order.out, Stage.SEARCH) as save:
+    with held(order.out), metered(order.out, Stage.SEARCH) as save:
         for _ in run_search(order).steps:
             save()
 
 
 def train_wiring(training: Training) -> float:
     """Test accuracy in [0, 1] after a training, or the rest of one; leaves `trained.json`."""
+    training.folder.mkdir(parents=True, exist_ok=True)
+    with held(training.folder):
+        return _trained(training)
+
+
+def _trained(training: Training) -> float:
     space = space_from_description(training.space)
     data = open_data(training.data, space)
     with torch.random.fork_rng(devices=[]):

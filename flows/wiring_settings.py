@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..core.config import Settings, parse, read_yaml
 from ..core.errors import ConfigError
 from ..search.spaces import find_space, space_from_description
-from ..search.spaces.aggregation import AggregationSpace
+from ..search.spaces.aggregation import AggregationSpace, Candidates, Previous
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -44,6 +44,13 @@ class WiringSettings(Settings):
     search: dict[str, Any] = Field(default_factory=dict)
     train: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("scales", "dense_growths", "seeds")
+    @classmethod
+    def _each_once(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("a value stands there twice")
+        return values
+
     @property
     def widths(self) -> tuple[int, ...]:
         """Growths of the dense networks that are measured, ascending."""
@@ -72,6 +79,12 @@ def of_growth(name: str, growth: int) -> AggregationSpace:
     if not isinstance(space, AggregationSpace):
         raise ConfigError(
             f"{space.name} has no links to choose; take a space of aggregations: elat spaces."
+        )
+    s = space.settings
+    if s.candidates is not Candidates.ALL or s.previous is not Previous.KEPT:
+        raise ConfigError(
+            f"A study compares with all links, and with shuffled ones behind the layer before; "
+            f"{space.name} must have candidates: all and previous: kept."
         )
     described = space.describe()
     stages = [{**stage, "growth": growth} for stage in described["stages"]]

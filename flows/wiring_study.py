@@ -3,7 +3,8 @@
 For every scale the network of the exponential rule is measured; its upper confidence limit and its
 parameters bound all others. Links are learnt within both bounds and verified on the device, random
 links are as many a layer as the rule's, and dense networks are as wide as the bounds allow. Then
-all of them are measured once more, in the same rounds, and trained from scratch in the same way.
+all of them are measured once more, in the same rounds, and trained from scratch in the same way; a
+study that has grown measures all of them again.
 
 Everything lies in one folder, its measurements too. What is finished is never done again, and what
 was interrupted goes on from its own checkpoint.
@@ -20,13 +21,24 @@ from typing import Any
 
 import yaml
 
-from ..core.artefact import MANIFEST, canonical_json, manifest, read_json, write_json, write_text
+from ..core.artefact import (
+    MANIFEST,
+    canonical_json,
+    manifest,
+    read_json,
+    read_manifest,
+    sha256_of,
+    write_json,
+    write_text,
+)
 from ..core.config import parse
-from ..core.errors import ConfigError, InfeasibleError
+from ..core.errors import ConfigError, ElatError, InfeasibleError
 from ..core.seeding import numpy_generator
 from ..devices.device import find_device
 from ..latency.measure import Progress
 from ..latency.models.folder import model_folder, read_model
+from ..latency.operators import Operator
+from ..latency.operators.serial import key
 from ..latency.protocol import find_protocol
 from ..latency.store import open_store
 from ..reports.wirings import KIND, Wiring, WiringRow, Wirings, write_wirings
@@ -53,7 +65,6 @@ from .wiring_settings import WiringSettings, of_growth, read_wiring_settings
 _MODEL = "lookup"
 _SEED = 0
 _STORE = "measurements.db"
-_TOGETHER = "together.db"
 _FREE = ("scales", "dense_growths", "seeds")
 
 
@@ -88,9 +99,10 @@ class Network:
 
     @property
     def name(self) -> str:
-        """Of its training: the wiring's first letters, scale and seed."""
+        """Of its training: wiring, scale, its own growth where it differs, and seed."""
         word = self.wiring.replace(", same ", "-").replace(" ", "-")
-        return f"{word}-g{self.scale}-seed{self.seed}"
+        width = "" if self.growth == self.scale else f"-width{self.growth}"
+        return f"{word}-g{self.scale}{width}-seed{self.seed}"
 
 
 def run_study(order: StudyOrder) -> Iterator[StudyStep | Wirings]:
@@ -134,32 +146,42 @@ class _Study:
         check_data(space, split_data(open_data(s.data, space), 0))
         self._claim(s.model_dump(mode="json"))
         for scale in s.scales:
-            described = self._space(scale).describe()
-            del described["name"]
-            write_text(self._space_file(scale), yaml.safe_dump(described, sort_keys=False))
+            self._claim_space(scale)
         write_text(self._search_file, yaml.safe_dump(s.search))
 
     def _claim(self, config: dict[str, Any]) -> None:
         """Scales, seeds and widths may change: what is there is of one of each."""
         path = self._out / MANIFEST
-        known = read_json(path)["config"] if path.exists() else config
+        known = read_manifest(self._out, KIND)["config"] if path.exists() else config
         if canonical_json(_fixed(known)) != canonical_json(_fixed(config)):
-            raise ConfigError(
-                f"{self._order.out} holds a study with other settings; choose another --out, or "
-                "delete the folder to start again."
-            )
+            raise self._taken("other settings")
         if not path.exists() or known != config:
             write_json(path, manifest(KIND, config=config, seed=None, parents={}))
+
+    def _claim_space(self, scale: int) -> None:
+        """Write down the space of `scale`; the file that it comes from may have changed since."""
+        described = self._space(scale).describe()
+        del described["name"]
+        path, text = self._space_file(scale), yaml.safe_dump(described, sort_keys=False)
+        if path.exists() and path.read_text() != text:
+            raise self._taken("another space")
+        write_text(path, text)
+
+    def _taken(self, by: str) -> ConfigError:
+        return ConfigError(
+            f"{self._order.out} holds a study with {by}; choose another --out, or delete the "
+            "folder to start again."
+        )
 
     def measure(self) -> Iterator[StudyStep]:
         """Operators, sampled networks, sparse and dense ones; fits the latency models."""
         s = self._settings
         with self._campaign() as campaign:
             for scale in s.scales:
-                space = self._space(scale)
-                sampled = sample_networks(space, s.networks, _SEED)
                 if self._is_calibrated(scale):
                     continue
+                space = self._space(scale)
+                sampled = sample_networks(space, s.networks, _SEED)
                 yield from _named(f"measure growth {scale}", measure_space(campaign, space))
                 title = f"calibrate growth {scale}"
                 yield from _named(title, measure_networks(campaign, space, sampled))
@@ -171,6 +193,8 @@ class _Study:
             wholes += [self._space(g).network(dense(self._space(g))) for g in s.widths]
             cases = tuple(dict.fromkeys(wholes))
             yield from _named("measure sparse and dense", measure_cases(campaign, cases))
+        for scale in s.scales:
+            self._dense_growths(scale)  # raises now where no width will do
 
     def search(self) -> Iterator[StudyStep]:
         """Learn links at every scale with every seed, side by side."""
@@ -185,24 +209,17 @@ class _Study:
 
     def verify(self) -> Iterator[StudyStep]:
         """Measure what was learnt, one after another, and repair it until both bounds hold."""
-        folders = [
-            self._run(scale, seed)
-            for scale in self._settings.scales
-            for seed in self._settings.seeds
-        ]
-        for done, folder in enumerate(folders, 1):
+        found = [(g, self._run(g, s)) for g in self._settings.scales for s in self._settings.seeds]
+        for done, (scale, folder) in enumerate(found, 1):
             if not (folder / CERTIFICATE).exists():
-                scale = int(folder.name.split("-")[0].removeprefix("g"))
                 for _ in verify_run(self._verify_order(folder, scale)):
                     pass
-            yield StudyStep("verify", done, len(folders))
+            yield StudyStep("verify", done, len(found))
 
     def measure_together(self) -> Iterator[StudyStep]:
         """Measure all networks in the same rounds, so that the machine was the same for all."""
-        found = (self._space(n.growth).network(n.architecture) for n in self.networks)
-        networks = tuple(dict.fromkeys(found))
-        with self._campaign(_TOGETHER) as campaign:
-            yield from _named("measure together", measure_cases(campaign, networks))
+        with self._campaign(self._together) as campaign:
+            yield from _named("measure together", measure_cases(campaign, self._operators))
 
     def train(self) -> Iterator[StudyStep]:
         """Train every network from scratch, side by side."""
@@ -236,10 +253,21 @@ class _Study:
                 ]
         return tuple(found)
 
+    @cached_property
+    def _operators(self) -> tuple[Operator, ...]:
+        """All networks, each once."""
+        found = (self._space(n.growth).network(n.architecture) for n in self.networks)
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def _together(self) -> str:
+        """The store of the last measurement, another one for other networks."""
+        return f"together-{sha256_of(canonical_json(sorted(map(key, self._operators))))[:8]}.db"
+
     def record(self) -> Wirings:
         """What the study found."""
         s = self._settings
-        with self._campaign() as first, self._campaign(_TOGETHER) as campaign:
+        with self._campaign() as first, self._campaign(self._together) as campaign:
             bounds = {scale: self._reference(first, scale).high_ms for scale in s.scales}
             rows = tuple(self._row(campaign, bounds, network) for network in self.networks)
         images = split_data(open_data(s.data, self._space(s.scales[0])), 0).train_size
@@ -256,7 +284,8 @@ class _Study:
             run = read_run(self._run(network.scale, network.seed))
             known = {c.architecture: c.accuracy for c in run.result.candidates}
             before = known.get(network.architecture)
-            cpu_s = dict(efforts_of(run.folder))[Stage.SEARCH.value].cpu_s
+            effort = dict(efforts_of(run.folder)).get(Stage.SEARCH.value)
+            cpu_s = None if effort is None else effort.cpu_s
         return WiringRow(
             wiring=network.wiring,
             scale=network.scale,
@@ -381,9 +410,13 @@ class _Study:
             return
         yield StudyStep(stage, 0, len(items))
         executor: Executor
+        failed: ElatError | None = None
         with open_executor(self._order.workers, self._order.scheduler) as executor:
-            for done, _ in enumerate(executor.map(function, items), 1):
+            for done, outcome in enumerate(executor.outcomes(function, items), 1):
+                failed = failed or outcome.error
                 yield StudyStep(stage, done, len(items))
+        if failed is not None:
+            raise failed
 
 
 def _fixed(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,8 @@ class ExpectedLatency(nn.Module):
         space: The space; its name is carried by the architectures returned here.
         name: A device id, `"macs"`, `"params"` or `"links"`.
         fixed: Cost of what every architecture executes, and of the network as such.
-        rows: One cost per operator, for each row of the space; of what no network may choose any.
+        rows: One cost per operator, for each row of the space; of what no network may choose, what
+            the relaxation is charged for it.
 
     Attributes:
         cost: `rows operators`, float64; padding is 0.
@@ -89,7 +90,9 @@ class ExpectedLatency(nn.Module):
         """
         operators = space.all_operators()
         known = dict(zip(operators, map(float, costs(operators)), strict=True))
-        rows = [[0.0 if c is None or c.is_free else known[c] for c in row] for row in space.rows]
+        # What no network may choose is charged like the next: nothing is to be gained by it.
+        charged = [[c or row[i + 1] for i, c in enumerate(row)] for row in space.rows]
+        rows = [[0.0 if c is None or c.is_free else known[c] for c in row] for row in charged]
         fixed = math.fsum([network, *(known[o] for o in space.fixed if not o.is_free)])
         return cls(space, name, fixed, rows)
 

@@ -305,11 +305,11 @@ def test_a_cell_is_held_by_one_process_at_a_time(settings, tmp_path: Path) -> No
     (each, *_) = sweep_module._orders(read, tmp_path / "out")
     each.folder.mkdir(parents=True)
     with (
-        cell_module._held(each.folder),
+        cell_module.held(each.folder),
         pytest.raises(ArtefactError, match="Another process is at work"),
     ):
         run_search_cell(each)
-    with cell_module._held(each.folder):
+    with cell_module.held(each.folder):
         assert not each.is_done(Stage.SEARCH)
 
 

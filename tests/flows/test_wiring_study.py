@@ -141,6 +141,27 @@ def test_seeds_may_be_added_and_nothing_else_changed(config: Path, tmp_path: Pat
         studied(written(tmp_path, base=3), out)
 
 
+def test_a_changed_space_is_refused_though_its_file_has_the_same_name(
+    config: Path, tmp_path: Path
+) -> None:
+    studied(config, tmp_path / "out")
+    (tmp_path / "links.yaml").write_text(SPACE.replace("head: 8", "head: 16"))
+    with pytest.raises(ConfigError, match="another space"):
+        studied(config, tmp_path / "out")
+
+
+def test_other_widths_are_other_trainings(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _, first = studied(written(tmp_path, dense_growths=[1, 2]), out)
+    _, second = studied(written(tmp_path, dense_growths=[1, 2, 3]), out)
+    before, after = (
+        next(row for row in found.rows if row.wiring is Wiring.DENSE_PARAMS)
+        for found in (first, second)
+    )
+    assert (before.growth, after.growth) == (2, 3)
+    assert (out / "trainings" / "dense-parameters-g6-width3-seed0" / "trained.json").exists()
+
+
 def test_no_dense_network_that_fits_says_what_to_lower(config: Path, tmp_path: Path) -> None:
     with pytest.raises(InfeasibleError, match=r"of growth 40, .* lower dense_growths"):
         studied(written(tmp_path, dense_growths=[40]), tmp_path / "out")
@@ -151,6 +172,11 @@ def test_wrong_settings_are_refused_by_name(config: Path, tmp_path: Path) -> Non
         read_wiring_settings(written(tmp_path, space="proxyless-tiny"))
     with pytest.raises(ConfigError, match="scales"):
         read_wiring_settings(written(tmp_path, scales=[]))
+    with pytest.raises(ConfigError, match=r"seeds.*twice"):
+        read_wiring_settings(written(tmp_path, seeds=[0, 0]))
+    (tmp_path / "free.yaml").write_text(f"{SPACE}previous: free\n")
+    with pytest.raises(ConfigError, match="previous: kept"):
+        read_wiring_settings(written(tmp_path, space=str(tmp_path / "free.yaml")))
     with pytest.raises(ConfigError, match="warmup_stepz"):
         studied(written(tmp_path, search={"warmup_stepz": 1}), tmp_path / "out")
     assert not (tmp_path / "out").exists()
