@@ -37,6 +37,10 @@ def test_spaces_are_counted_exactly(elat):
     assert found["proxyless-cifar"]["architectures"] == 7**648
     assert found["proxyless-cifar"]["blocks"] == 648
     assert found["nas-bench-macro"]["architectures"] == 6561
+    assert found["aggregation-tiny"]["architectures"] == 2**42
+    assert found["aggregation-free"]["architectures"] == 569_739_186_024_100
+    sums = found.pop("aggregation-sum")
+    assert sums["macs"]["min"] == sums["macs"]["max"], "a sum is as wide as what it adds up"
     for row in found.values():
         assert 0 < row["macs"]["min"] < row["macs"]["max"]
         assert 0 < row["parameters"]["min"] < row["parameters"]["max"]
