@@ -218,6 +218,9 @@ def test_an_error_is_reported_for_its_item_alone(importable: None, tmp_path: Pat
 @pytest.mark.slow
 def test_an_interrupt_closes_the_cluster(tmp_path: Path) -> None:
     script = (
+        # A shell that starts tests in the background has its children ignore the signal.
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
         "from elat.flows.cluster import DaskExecutor\n"
         "import test_cluster\n"
