@@ -26,6 +26,7 @@ from ...latency.operators.dag_builder import DagBuilder
 from ...latency.operators.global_pool import GlobalPool
 from ...latency.operators.linear import Linear
 from ...latency.operators.pool import Pool
+from ..aggregation.topology import Topology
 from ..architecture import Architecture
 from . import families
 from .base import Row, SearchSpace
@@ -154,13 +155,12 @@ class AggregationSpace(SearchSpace):
         s = self.settings
         keeps = s.previous is Previous.KEPT or number == 1
         kept = (number - 1,) if keeps else ()
-        offsets = list(range(1, number + 1))
+        candidates = set(range(number))
         if s.candidates is Candidates.EXPONENTIAL:
-            powers = [s.base**k for k in range(number) if s.base**k <= number]
-            others = [offset for offset in offsets if offset not in powers]
-            offsets = [*powers, *others[: s.extra]]
-        candidates = sorted(number - offset for offset in offsets)
-        return kept, tuple(source for source in candidates if source not in kept)
+            rule = set(Topology.exponential(number, s.base).sources[-1])
+            nearest = sorted(candidates - rule, reverse=True)
+            candidates = rule | set(nearest[: s.extra])
+        return kept, tuple(sorted(candidates - set(kept)))
 
     @cached_property
     def options(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,10 +74,8 @@ def in_degrees(nodes: Sequence[Node], opened: Tensor) -> Tensor:
     """
     import torch
 
-    width = max(len(node.free) for node in nodes)
-    index = torch.tensor(
-        [[node.first + k if k < len(node.free) else -1 for k in range(width)] for node in nodes]
-    )
+    index = _link_index(tuple(nodes))
+    width = index.shape[1]
     # A link that is not there is never open.
     padded = torch.cat([opened, opened.new_zeros((*opened.shape[:-1], 1))], dim=-1)
     found = padded[..., index]
@@ -87,6 +86,17 @@ def in_degrees(nodes: Sequence[Node], opened: Tensor) -> Tensor:
         shifted = torch.nn.functional.pad(degrees[..., :-1], (1, 0))
         degrees = (1 - p) * degrees + p * shifted
     return degrees
+
+
+@lru_cache(maxsize=64)
+def _link_index(nodes: tuple[Node, ...]) -> Tensor:
+    """The choices of each node, `nodes links`; -1 where a node has fewer. Asked for every step."""
+    import torch
+
+    width = max(len(node.free) for node in nodes)
+    return torch.tensor(
+        [[node.first + k if k < len(node.free) else -1 for k in range(width)] for node in nodes]
+    )
 
 
 def node_scores(nodes: Sequence[Node], scores: NDArray[np.float64]) -> NDArray[np.float64]:
