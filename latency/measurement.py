@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import ConfigError, MeasurementError
 from .condition import Condition
+from .flags import Flag, Grade
 from .launch import Launch
 from .operators import Operator
 from .protocol import SCREEN, Protocol
@@ -32,29 +32,6 @@ A_A_FACTOR_RAW = 1.8
 TRIMMED_SHARE = 0.2
 TRIM_FROM = 5
 LOW_N_SAMPLES = 10
-
-
-class Flag(StrEnum):
-    """Why a measurement should be read with caution."""
-
-    NOT_CONVERGED = "NOT_CONVERGED"
-    LOW_N = "LOW_N"
-    WARMUP_CAP = "WARMUP_CAP"
-    PREEMPTED = "PREEMPTED"
-    OUTLIERS = "OUTLIERS"
-    STEAL = "STEAL"
-    DRIFT = "DRIFT"
-    DRIFT_CORRECTED = "DRIFT_CORRECTED"
-    ENV_CHANGED = "ENV_CHANGED"
-
-
-class Grade(StrEnum):
-    """A: converged to 1 %; B: to 2 %; C: with caution; D: kept, not to be relied on."""
-
-    A = "A"
-    B = "B"
-    C = "C"
-    D = "D"
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from elat.core.errors import MeasurementError, UnavailableError
 from elat.devices.device import Device, DeviceKind
 from elat.latency.artefacts import ArtefactCache
 from elat.latency.condition import Condition
+from elat.latency.flags import Flag
 from elat.latency.launcher import default_command
 from elat.latency.measure import MAX_ATTEMPTS, Stage, measure
-from elat.latency.measurement import Flag
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.zero import Zero
 from elat.latency.protocol import SCREEN
