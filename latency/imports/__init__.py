@@ -1,4 +1,4 @@
-"""Files that other tools wrote about latencies, a format a file: detected by content, read, kept."""
+"""Files of other tools with latencies in them, a format a module: told by content, then read."""
 
 from __future__ import annotations
 
