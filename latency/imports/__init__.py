@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from ...core.registry import Registry
-from .base import Imported, Importer, Quantity, Row, Statistic
+from .base import LEVEL, Imported, Importer, Level, Quantity, Row, Statistic
 
 importers: Registry[Importer] = Registry("importer", __name__, "elat.importers")
 
-__all__ = ["Imported", "Importer", "Quantity", "Row", "Statistic", "importers"]
+__all__ = [
+    "LEVEL",
+    "Imported",
+    "Importer",
+    "Level",
+    "Quantity",
+    "Row",
+    "Statistic",
+    "importers",
+]

@@ -11,7 +11,22 @@ from ..flags import Flag
 from ..measurement import IMPORTED
 from ..operators import Operator
 
-Fact = str | int | float | bool
+Fact = str | int | float | bool | tuple[str, ...]
+
+LEVEL = "level"
+
+
+class Level(StrEnum):
+    """What a row is of, as its fact `level`, in files that hold several of them.
+
+    Rows of one level may be added; across levels the same time would count twice. A file of one
+    level need not say it.
+    """
+
+    NETWORK = "network"
+    OPERATOR = "operator"
+    DELEGATE = "delegate"
+    KERNEL = "kernel"
 
 
 class Statistic(StrEnum):
