@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ...core.errors import ConfigError
 from ..flags import Flag
 from ..measurement import IMPORTED
 from ..operators import Operator
@@ -45,7 +46,7 @@ class Quantity(StrEnum):
     CYCLES = "cycles"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One thing that a file has a value for.
 
@@ -127,3 +128,26 @@ class Importer(ABC):
             ArtefactError: It is cut short, damaged, of a version that is not known, or holds a
                 value that is no latency; the message says what was found.
         """
+
+
+class UnitlessImporter(Importer):
+    """Reads a format whose files do not say their unit: it has to be named, never guessed."""
+
+    @abstractmethod
+    def read_as(self, data: bytes, unit: str) -> Imported:
+        """The latencies in `data`, whose numbers are in `unit`, one of `parsing.MS_PER`.
+
+        Raises:
+            ArtefactError: As for `read`.
+        """
+
+    def read(self, data: bytes) -> Imported:
+        """Nothing: the unit is not known.
+
+        Raises:
+            ConfigError: Always; says how to name the unit.
+        """
+        raise ConfigError(
+            "the file does not say in which unit its numbers are. Look it up where the file comes "
+            "from, and name it: elat import --unit ms FILE (ns, us, ms or s)."
+        )
