@@ -13,7 +13,6 @@ from ..core.artefact import MANIFEST, manifest, write_json
 from ..core.errors import MissingOperatorError
 from ..devices.device import Device
 from ..latency.condition import Condition, Precision
-from ..latency.in_situ import measured_under
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.operators import Operator
@@ -74,7 +73,7 @@ def device_costs(
     Raises:
         MissingOperatorError: An operator was not measured, or failed.
     """
-    condition = measured_under(Condition.of(device))
+    condition = Condition.of(device).of_models
     known = {m.operator: m for m in store.measurements(condition)}
     prices = _Prices(known, condition, store.path)
     return DeviceCosts(

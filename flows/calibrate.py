@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.seeding import torch_generator
-from ..latency.in_situ import measured_under
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.models.folder import LoadedModel, write_calibration
@@ -47,7 +46,7 @@ def measured_networks(
     campaign: Campaign, space: SearchSpace, architectures: tuple[Architecture, ...]
 ) -> tuple[Measured, ...]:
     """Those of `architectures` that the store has a measurement of."""
-    condition = measured_under(campaign.condition)
+    condition = campaign.condition.of_models
     found = {m.operator: m for m in campaign.store.measurements(condition)}
     pairs = ((a, found.get(space.network(a))) for a in architectures)
     return tuple(Measured(a, m) for a, m in pairs if m is not None)

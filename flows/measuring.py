@@ -10,16 +10,16 @@ from ..core.artefact import elat_home
 from ..core.errors import MissingOperatorError
 from ..devices.device import Device
 from ..latency.artefacts import ArtefactCache
-from ..latency.condition import Condition, Method
-from ..latency.in_situ import bare_hosts, hosts, in_situ_table, measured_under
+from ..latency.condition import Condition
 from ..latency.measure import Progress, measure
+from ..latency.methods import METHODS, Evidence, Subjects
 from ..latency.operators import Operator
 from ..latency.protocol import Protocol
 from ..latency.store import MeasurementStore
 from ..latency.table import LatencyTable
 from ..search.spaces import SearchSpace, space_names
 
-_HOST_EMPHASIS = 3
+_EMPHASIS = 3
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,18 @@ def default_cache() -> ArtefactCache:
 
 def measure_space(campaign: Campaign, space: SearchSpace) -> Iterator[Progress]:
     """Measure every operator of `space`, as the device's method wants it; resumes by itself."""
-    condition = campaign.condition
-    operators = space.all_operators()
-    cases: tuple[Operator, ...] = operators
-    emphasis: dict[Operator, int] = {}
-    if condition.method is Method.IN_SITU:
-        cases = hosts(operators)
-        emphasis = dict.fromkeys(bare_hosts(operators), _HOST_EMPHASIS)
-    yield from measure_cases(campaign, cases, emphasis)
+    yield from measure_operators(campaign, Subjects(space.all_operators()))
+
+
+def measure_operators(campaign: Campaign, subjects: Subjects) -> Iterator[Progress]:
+    """Measure what the device's method needs to know of `subjects`; resumes by itself.
+
+    Raises:
+        UnsupportedOperatorError: The method has no way to time one of the operators.
+    """
+    method = METHODS[campaign.condition.method]
+    emphasis = dict.fromkeys(method.emphasised(subjects), _EMPHASIS)
+    yield from measure_cases(campaign, method.cases(subjects), emphasis)
 
 
 def measure_cases(
@@ -66,7 +70,7 @@ def measure_cases(
     """Measure `cases` (whole networks, hosts) as they stand."""
     yield from measure(
         cases,
-        measured_under(campaign.condition),
+        campaign.condition.of_models,
         campaign.protocol,
         campaign.store,
         campaign.cache,
@@ -84,16 +88,13 @@ def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> 
     """
     condition = Condition.of(device)
     operators = space.all_operators()
-    found = {m.operator: m for m in store.measurements(measured_under(condition))}
+    found = {m.operator: m for m in store.measurements(condition.of_models)}
     repair = f"elat measure --device {device.id} --space {spelled(space)} --store {store.path}"
     if not found:
         raise MissingOperatorError(
             f"Nothing was measured on {condition} yet; measure {space.name} there with: {repair}"
         )
-    if condition.method is Method.IN_SITU:
-        table = in_situ_table(operators, condition, found)
-    else:
-        table = LatencyTable.from_measurements([found[o] for o in operators if o in found])
+    table = LatencyTable.derived(condition, Subjects(operators), Evidence(found))
     missing = [operator for operator in operators if operator not in table]
     if missing:
         raise MissingOperatorError(

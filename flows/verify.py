@@ -22,7 +22,6 @@ from ..core.seeding import torch_generator
 from ..devices.device import Device, card_paths, find_device
 from ..latency.condition import runtime_section
 from ..latency.export import Format, export_checked
-from ..latency.in_situ import measured_under
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.models.folder import LoadedModel, read_model
@@ -292,7 +291,7 @@ def measured_latency(
     Raises:
         MeasurementError: The device gave no usable answer for it.
     """
-    condition = measured_under(campaign.condition)
+    condition = campaign.condition.of_models
     found: Measurement | None = campaign.store.measurement(space.network(architecture), condition)
     if found is None:
         raise MeasurementError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -25,12 +25,15 @@ class Precision(StrEnum):
 class Method(StrEnum):
     """How an operator was isolated for timing.
 
-    `BLOCK` times the operator alone as a model. `IN_SITU` times it between two cheap neighbours
-    and subtracts the neighbours, so that the layout changes and call overhead that an isolated
-    operator pays, and a network does not, drop out.
+    `BLOCK` times the operator alone as a model, `ISOLATED` each of its primitives. `SLOPE` asks
+    what one copy more costs, `IN_SITU` what it costs between two cheap neighbours, so that the
+    layout changes and call overhead that an isolated operator pays, and a network does not, drop
+    out. Each is a file of `latency/methods`.
     """
 
     BLOCK = "block"
+    ISOLATED = "isolated"
+    SLOPE = "slope"
     IN_SITU = "in_situ"
 
 
@@ -121,6 +124,11 @@ class Condition:
                 "options": tuple(sorted(data["options"].items())),
             }
         )
+
+    @property
+    def of_models(self) -> Condition:
+        """The condition under which the models are measured that the method derives from."""
+        return replace(self, method=Method.BLOCK)
 
     @property
     def engine(self) -> str:

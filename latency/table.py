@@ -10,9 +10,10 @@ from typing import Any
 
 from ..core.artefact import SCHEMA, canonical_json, sha256_of
 from ..core.errors import ArtefactError, ConfigError, ElatError, MissingOperatorError
-from .condition import Condition, Method
+from .condition import Condition
 from .entry import Entry, pooled
 from .measurement import MEASURED, ORIGINS, Measurement
+from .methods import METHODS, Evidence, Subjects
 from .nearest import nearest
 from .operators import Operator
 from .operators.chain import Chain
@@ -24,12 +25,6 @@ __all__ = ["Entry", "LatencyTable", "check_device", "read_table", "write_table"]
 
 KIND = "latency-table"
 UNIT = "ms"
-GRANULARITY = {
-    Method.BLOCK: "one operator as the network is built from (a whole block such as an MBConv is "
-    "one), timed alone as a model of its own",
-    Method.IN_SITU: "one operator as the network is built from (a whole block such as an MBConv "
-    "is one), as it runs inside a network: timed between two neighbours, minus the neighbours",
-}
 
 
 class LatencyTable(Mapping[Operator, float]):
@@ -85,6 +80,22 @@ class LatencyTable(Mapping[Operator, float]):
         return cls(condition, found[0] if found else MEASURED, entries)
 
     @classmethod
+    def derived(cls, condition: Condition, subjects: Subjects, evidence: Evidence) -> LatencyTable:
+        """The table of what `evidence` tells of `subjects` by the condition's method.
+
+        Args:
+            condition: Under which operators are timed.
+            subjects: The operators that the table is about.
+            evidence: Measurements under `condition.of_models`; operators of which one is missing,
+                or which do not come out above 0 ms, are left out.
+
+        Raises:
+            ConfigError: No operator is left, or the measurements have several origins.
+            UnsupportedOperatorError: The method has no way to time one of the operators.
+        """
+        return cls.of(condition, *METHODS[condition.method].latencies(subjects, evidence))
+
+    @classmethod
     def from_measurements(cls, measurements: Iterable[Measurement]) -> LatencyTable:
         """The table of `measurements`, pooled where there are several of one operator.
 
@@ -125,7 +136,7 @@ class LatencyTable(Mapping[Operator, float]):
     @property
     def granularity(self) -> str:
         """What one entry is, in words."""
-        return GRANULARITY[self._condition.method]
+        return METHODS[self._condition.method].granularity
 
     @property
     def entries(self) -> Mapping[Operator, Entry]:

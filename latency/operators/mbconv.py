@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from ..graph.ir import Activation, GraphBuilder, Value
 from . import operators
 from .activations import ACTIVATIONS
+from .add import Add
 from .base import Operator, Shape
 from .checks import LATER, coerce, require, require_positive
+from .composite import Composite
 from .conv import Conv
 from .squeeze_excite import SqueezeExcite
 
@@ -32,7 +34,7 @@ def make_divisible(value: float, divisor: int = 8) -> int:
 
 @operators.register("mbconv")
 @dataclass(frozen=True)
-class MBConv(Operator):
+class MBConv(Composite):
     """Pointwise expansion, depthwise convolution, linear pointwise projection, and a skip.
 
     Follows ProxylessNAS (Cai et al. 2019, `MBInvertedConvLayer`): batch norm after each, the
@@ -114,10 +116,17 @@ class MBConv(Operator):
         resolution = self.convolutions["depth_conv"].out_resolution
         return SqueezeExcite(self.hidden_channels, resolution, self.squeeze_channels)
 
-    @property
-    def _parts(self) -> list[Operator]:
-        convolutions: list[Operator] = list(self.convolutions.values())
-        return convolutions if self.gate is None else [*convolutions, self.gate]
+    @cached_property
+    def parts(self) -> tuple[Operator, ...]:
+        """The convolutions, the gate behind the depthwise one, and the addition of the input."""
+        found: list[Operator] = []
+        for name, conv in self.convolutions.items():
+            found.append(conv)
+            if name == "depth_conv" and self.gate is not None:
+                found.append(self.gate)
+        if self.has_skip:
+            found.append(Add(self.out_channels, self.resolution))
+        return tuple(found)
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
@@ -126,20 +135,6 @@ class MBConv(Operator):
     @property
     def output_shape(self) -> Shape:
         return self.convolutions["point_linear"].output_shape
-
-    @property
-    def macs(self) -> int:
-        return sum(part.macs for part in self._parts)
-
-    @property
-    def params(self) -> int:
-        return sum(part.params for part in self._parts)
-
-    @property
-    def traffic_elements(self) -> int:
-        channels, height, width = self.output_shape
-        skip = 3 * channels * height * width if self.has_skip else 0
-        return sum(part.traffic_elements for part in self._parts) + skip
 
     def build(self) -> nn.Module:
         """An `InvertedResidual` with the sub-module names of ProxylessNAS."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...latency.methods import METHODS
 from ...latency.models.evaluate import CROSS_VALIDATION, HeldOut, HeldOutRow
-from ...latency.table import GRANULARITY
 from ..grid import Cell, Column, Grid, number_cell, text_cell
 from ..inputs import ReportInputs
 from ..models import ModelFolder
@@ -129,7 +129,7 @@ def _notes(rows: Sequence[PredictorRow]) -> tuple[str, ...]:
         )
     methods = {row.source.condition.method for row in rows if row.source.condition is not None}
     notes += [
-        f"What one entry of the tables is ({method}): {GRANULARITY[method]}."
+        f"What one entry of the tables is ({method}): {METHODS[method].granularity}."
         for method in sorted(methods)
     ]
     return tuple(notes)

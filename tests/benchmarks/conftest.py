@@ -16,7 +16,6 @@ from elat.devices.device import find_device
 from elat.devices.state import fingerprint
 from elat.flows.measuring import Campaign, measure_cases, measure_space
 from elat.latency.artefacts import ArtefactCache
-from elat.latency.in_situ import measured_under
 from elat.latency.measure import Progress, Stage
 from elat.latency.measurement import Measurement
 from elat.latency.operators import Operator
@@ -111,7 +110,7 @@ class Fresh:
 
     @property
     def measured(self) -> dict[Operator, Measurement]:
-        condition = measured_under(self.campaign.condition)
+        condition = self.campaign.condition.of_models
         return {m.operator: m for m in self.campaign.store.measurements(condition)}
 
     def add(self, cases: tuple[Operator, ...]) -> None:

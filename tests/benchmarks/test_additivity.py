@@ -9,7 +9,8 @@ import pytest
 
 from elat.flows.calibrate import sample_networks
 from elat.latency.calibration import Calibration, best_additive_fit
-from elat.latency.in_situ import in_situ_table
+from elat.latency.methods import Evidence, Subjects
+from elat.latency.table import LatencyTable
 
 NETWORKS = 30
 SEED = 0
@@ -31,7 +32,8 @@ def test_additivity(benchmark, figure, campaigns, space, device):
     operators = [space.operators(a) for a in architectures]
     measured = np.array([found[n].latency_ms for n in networks])
     widths = [found[n].relative_half_width for n in networks]
-    in_situ = in_situ_table(space.all_operators(), fresh.campaign.condition, found)
+    subjects = Subjects(space.all_operators())
+    in_situ = LatencyTable.derived(fresh.campaign.condition, subjects, Evidence(found))
     alone = {o: found[o].latency_ms for o in space.all_operators() if not o.is_free}
     figure(f"{device}: 95 % interval of a network, +-", 100 * float(np.median(widths)), "%")
     counts = [sum(not o.is_free for o in part) for part in operators]

@@ -9,8 +9,9 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from elat.latency.in_situ import in_situ_table
+from elat.latency.methods import Evidence, Subjects
 from elat.latency.sample import Clock
+from elat.latency.table import LatencyTable
 
 REPEATS = {"screen": 3, "standard": 2}
 
@@ -28,7 +29,8 @@ def test_repeatability(benchmark, figure, campaigns, space, device, protocol):
         raw.append({o: m.latency_raw_ms for o, m in measured.items()})
         headline.append({o: m.latency_ms for o, m in measured.items()})
         relative.append({o: m.latency_ms / speed for o, m in measured.items()})
-        table = in_situ_table(space.all_operators(), fresh.campaign.condition, measured)
+        subjects = Subjects(space.all_operators())
+        table = LatencyTable.derived(fresh.campaign.condition, subjects, Evidence(measured))
         derived.append({o: table[o] / speed for o in table})
     where = f"{device} {protocol}"
     _note(figure, f"{where}: timed cases, over the sentinel", relative, least=80)

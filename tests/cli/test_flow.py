@@ -12,7 +12,7 @@ import pytest
 from elat.core.artefact import read_manifest
 from elat.devices.device import find_device
 from elat.latency.condition import Condition
-from elat.latency.in_situ import hosts, measured_under
+from elat.latency.methods import METHODS, Subjects
 from elat.latency.models.folder import read_model
 from elat.latency.store import open_store
 from elat.latency.table import read_table
@@ -29,9 +29,10 @@ def test_measuring_covers_the_space_and_counts_what_it_did(flow):
     assert said["failures"] == 0
     assert (said["device"], said["space"], said["protocol"]) == ("local-ort", "tiny", "screen")
     with open_store(flow.home / "measurements.db", create=False) as store:
-        condition = measured_under(Condition.of(find_device("local-ort")))
-        counts = store.launch_counts(condition)
-        assert said["new_launches"] == sum(counts[host] for host in hosts(priced))
+        condition = Condition.of(find_device("local-ort"))
+        hosts = METHODS[condition.method].cases(Subjects(tuple(priced)))
+        counts = store.launch_counts(condition.of_models)
+        assert said["new_launches"] == sum(counts[host] for host in hosts)
 
 
 def test_measuring_again_measures_nothing(flow, elat):

@@ -15,7 +15,7 @@ import pytest
 
 from elat.devices.device import find_device
 from elat.latency.condition import Condition
-from elat.latency.in_situ import hosts, measured_under
+from elat.latency.methods import METHODS, Subjects
 from elat.latency.operators import Operator
 from elat.latency.protocol import SCREEN
 from elat.latency.store import open_store
@@ -93,7 +93,7 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 
 def launch_counts(store: Path) -> Counter[Operator]:
-    condition = measured_under(Condition.of(find_device("local-ort")))
+    condition = Condition.of(find_device("local-ort")).of_models
     if not store.exists():
         return Counter()
     with open_store(store) as opened:
@@ -124,7 +124,8 @@ def test_measuring_that_is_killed_loses_nothing_and_repeats_nothing(
     counts = launch_counts(store)
     assert counts >= before
     priced = [o for o in find_space(str(space)).all_operators() if not o.is_free]
-    assert counts.keys() == set(hosts(priced))
+    method = Condition.of(find_device("local-ort")).method
+    assert counts.keys() == set(METHODS[method].cases(Subjects(tuple(priced))))
     # A case ends at a look, so one launch too many would show.
     assert set(counts.values()) <= set(SCREEN.looks)
     finish(started(home, *command))

@@ -9,7 +9,7 @@ import torch
 
 from elat.core.errors import ConfigError
 from elat.latency.graph.ir import Activation
-from elat.latency.in_situ import recipe
+from elat.latency.methods.in_situ import InSitu
 from elat.latency.operators.aggregate import Aggregate, How
 from elat.latency.operators.batch_norm import BatchNorm
 from elat.latency.operators.concat import Concat
@@ -132,7 +132,7 @@ def test_its_graph_is_that_of_its_parts(how: How) -> None:
 @pytest.mark.parametrize("sources", [1, 3])
 def test_it_is_measured_between_two_neighbours(how: How, sources: int) -> None:
     operator = Aggregate(sources, 6, 8, 7, 3, how)
-    (host, weight), (before, minus), (behind, half) = recipe(operator).terms
+    (host, weight), (before, minus), (behind, half) = InSitu().recipe(operator).terms
     assert (weight, minus, half) == (1.0, -0.5, -0.5)
     assert host.operators[1:] == (operator, GlobalPool(8, 7))
     assert before.operators == (Conv(4, 6, 7, 1), GlobalPool(6, 7))

@@ -9,7 +9,8 @@ import torch
 
 from elat.core.errors import ConfigError
 from elat.latency.condition import Condition, Interval, Method, Precision
-from elat.latency.in_situ import Host, bare_hosts, hosts, in_situ_table, measured_under, recipe
+from elat.latency.methods import Evidence, Subjects
+from elat.latency.methods.in_situ import InSitu
 from elat.latency.operators import Operator
 from elat.latency.operators.add import Add
 from elat.latency.operators.chain import Chain
@@ -20,16 +21,18 @@ from elat.latency.operators.global_pool import GlobalPool
 from elat.latency.operators.linear import Linear
 from elat.latency.operators.mbconv import MBConv
 from elat.latency.operators.zero import Zero
+from elat.latency.table import LatencyTable
 from elat.search.spaces import find_space
 
 SPACE = find_space("proxyless-tiny")
 CONDITION = Condition("toy", "simulated", "1", Precision.FP32, 1, 1, Method.IN_SITU, options=())
 CALL_MS = 0.003
+IN_SITU = InSitu()
 
 
 @dataclass(frozen=True)
 class Known:
-    """Stands for a measurement: what `in_situ_table` reads of one."""
+    """Stands for a measurement: what a recipe reads of one."""
 
     latency_ms: float
     std_ms: float = 0.0
@@ -42,16 +45,24 @@ def cost_ms(operator: Operator) -> float:
     return 1e-9 * operator.macs + 3e-8 * operator.traffic_elements + 1e-3
 
 
-def whole_ms(chain: Host) -> float:
+def whole_ms(chain: Chain | Dag) -> float:
     """Call overhead and a change of layout at both ends, which single operators pay too."""
     first, last = chain.operators[0], chain.operators[-1]
     ends = sum(1e-6 * sum(shape) for shape in (first.input_shapes[0], last.output_shape))
     return CALL_MS + ends + sum(map(cost_ms, chain.operators))
 
 
+def hosts(*operators: Operator) -> tuple[Operator, ...]:
+    return IN_SITU.cases(Subjects(operators))
+
+
+def derived(operators: tuple[Operator, ...], measured: dict[Operator, Known]) -> LatencyTable:
+    evidence = Evidence(measured)  # type: ignore[arg-type]
+    return LatencyTable.derived(CONDITION, Subjects(operators), evidence)
+
+
 def table_of(operators: tuple[Operator, ...]) -> dict[Operator, float]:
-    measured = {chain: Known(whole_ms(chain)) for chain in hosts(operators)}
-    return dict(in_situ_table(operators, CONDITION, measured))  # type: ignore[arg-type]
+    return dict(derived(operators, {chain: Known(whole_ms(chain)) for chain in hosts(*operators)}))
 
 
 def test_sum_over_a_network_differs_from_it_only_at_its_two_ends() -> None:
@@ -75,49 +86,48 @@ def test_operators_between_equal_shapes_cost_what_they_add_to_a_network() -> Non
 
 def test_the_first_operator_takes_the_input_itself() -> None:
     stem = Conv(3, 16, 28, kernel=3, stride=2)
-    (host, weight), *_ = recipe(stem).terms
+    (host, weight), *_ = IN_SITU.recipe(stem).terms
     assert host.operators == (stem, GlobalPool(16, 14))
     assert weight == 1.0
 
 
 def test_free_operators_need_no_host() -> None:
-    assert hosts((Zero(16, 14),)) == ()
+    assert hosts(Zero(16, 14)) == ()
 
 
-def test_bare_hosts_are_those_of_which_a_half_is_subtracted() -> None:
-    block = MBConv(16, 24, 14, kernel=3, expand=3)
-    bare = bare_hosts((block, Linear(24, 10)))
-    assert {chain.operators[-1] for chain in bare} == {GlobalPool(16, 14), GlobalPool(24, 14)}
+def test_hosts_that_several_operators_share_are_emphasised() -> None:
+    blocks = (MBConv(16, 24, 14, 3, expand=3), MBConv(16, 24, 14, 5, expand=3), Linear(24, 10))
+    shared = IN_SITU.emphasised(Subjects(blocks))
+    assert {chain.operators[-1] for chain in shared} == {GlobalPool(16, 14), GlobalPool(24, 14)}
 
 
 def test_unmeasured_and_unresolved_operators_are_left_out() -> None:
     block, other = MBConv(16, 24, 14, kernel=3, expand=3), MBConv(16, 24, 14, kernel=5, expand=3)
-    measured = {chain: Known(whole_ms(chain)) for chain in hosts((block,))}
-    table = in_situ_table((block, other), CONDITION, measured)  # type: ignore[arg-type]
-    assert set(table) == {block}
-    noisy = {**{chain: Known(1e-6) for chain in hosts((other,))}, **measured}
-    table = in_situ_table((block, other), CONDITION, noisy)  # type: ignore[arg-type]
+    measured = {chain: Known(whole_ms(chain)) for chain in hosts(block)}
+    assert set(derived((block, other), measured)) == {block}
+    noisy = {**{chain: Known(1e-6) for chain in hosts(other)}, **measured}
+    table = derived((block, other), noisy)
     assert set(table) == {block}, "hosts of the other differ by less than nothing"
 
 
 def test_a_table_of_nothing_is_refused() -> None:
     block = MBConv(16, 24, 14, kernel=3, expand=3)
-    equal = dict.fromkeys(hosts((block,)), Known(0.01))
+    equal = dict.fromkeys(hosts(block), Known(0.01))
     for measured in ({}, equal):
         with pytest.raises(ConfigError, match="would be empty"):
-            in_situ_table((block,), CONDITION, measured)  # type: ignore[arg-type]
+            derived((block,), measured)
 
 
 def test_a_sum_costs_what_it_adds_between_equal_shapes() -> None:
     block = Add(16, 14)
-    (host, weight), *_ = recipe(block).terms
+    (host, weight), *_ = IN_SITU.recipe(block).terms
     assert isinstance(host, Dag)
     assert (host.inputs, weight) == (((0,), (1, 1), (2,)), 1.0)
     assert table_of((block,))[block] == pytest.approx(cost_ms(block), rel=1e-9)
 
 
 def test_each_distinct_shape_has_its_own_neighbour() -> None:
-    (host, _), *rest = recipe(Concat((6, 10, 6), 14)).terms
+    (host, _), *rest = IN_SITU.recipe(Concat((6, 10, 6), 14)).terms
     assert isinstance(host, Dag)
     assert host.inputs == ((0,), (0,), (1, 2, 1), (3,))
     assert [chain.operators[-1] for chain, _ in rest] == [
@@ -129,5 +139,13 @@ def test_each_distinct_shape_has_its_own_neighbour() -> None:
 
 
 def test_hosts_and_networks_are_measured_as_blocks() -> None:
-    under = measured_under(CONDITION)
+    under = CONDITION.of_models
     assert (under.method, under.interval) == (Method.BLOCK, Interval.HOST_TO_HOST)
+
+
+def test_a_half_taken_twice_is_one_measurement_subtracted() -> None:
+    """Both halves have the same error, so that deviations must not be added up as if apart."""
+    block = MBConv(16, 16, 14, kernel=3, expand=3)
+    host, bare = hosts(block)
+    measured = {host: Known(2.0, 0.3), bare: Known(1.0, 0.4)}
+    assert derived((block,), measured).entry(block).std_ms == pytest.approx(0.5)

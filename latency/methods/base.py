@@ -1,0 +1,77 @@
+"""What every way to get operators' latencies from measured models offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from ..entry import Entry
+from ..measurement import Measurement
+from ..operators import Operator
+from ..operators.chain import Chain
+from ..operators.dag import Dag
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What a method is asked about.
+
+    Attributes:
+        operators: Whose latencies are wanted; free ones and repeated ones are skipped.
+        networks: Whole networks of such operators, for methods that look into networks.
+    """
+
+    operators: tuple[Operator, ...]
+    networks: tuple[Chain | Dag, ...] = ()
+
+    @property
+    def busy(self) -> tuple[Operator, ...]:
+        """The distinct operators that execute something, in order."""
+        return tuple(o for o in dict.fromkeys(self.operators) if not o.is_free)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a method's cases, by case; what could not be measured is missing."""
+
+    measured: Mapping[Operator, Measurement]
+
+
+class Found(NamedTuple):
+    """Latencies of operators, and the origins of all numbers behind them."""
+
+    entries: dict[Operator, Entry]
+    origins: frozenset[str]
+
+
+class TimingMethod(ABC):
+    """A way to get the latency of an operator from models that are measured as they stand.
+
+    Attributes:
+        granularity: What one latency is, in words.
+    """
+
+    granularity: ClassVar[str]
+
+    @abstractmethod
+    def cases(self, subjects: Subjects) -> tuple[Operator, ...]:
+        """The distinct models to time, in a stable order.
+
+        Raises:
+            UnsupportedOperatorError: This method has no way to time one of the operators.
+            ConfigError: It looks into networks, and there are none.
+        """
+
+    @abstractmethod
+    def emphasised(self, subjects: Subjects) -> frozenset[Operator]:
+        """The cases whose error enters a sum over operators many times over."""
+
+    @abstractmethod
+    def latencies(self, subjects: Subjects, evidence: Evidence) -> Found:
+        """The latency of every operator that `evidence` tells.
+
+        Operators of which a case is missing are left out, as is one that would come out at 0 ms
+        or less (noise larger than the operator): it needs a more careful protocol.
+        """
