@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 
+from .estimate import trimmed_mean
 from .launch import Launch
-from .measurement import Measurement, trimmed_mean
+from .measurement import Measurement
 from .sample import Clock
 
 MIN_OTHERS = 5

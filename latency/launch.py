@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, fields
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from .sample import Clock, Sample
+
+SLOW_SENTINEL = 1.1
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,22 @@ class Launch:
         clean = [s for s in self.sentinel if clock is Clock.CPU or not s.involuntary_switches]
         samples = clean or self.sentinel
         return statistics.median(s.run_ms(clock) for s in samples) if samples else None
+
+    def slow_share(self, clock: Clock) -> float:
+        """Share of samples beside which the sentinel took a tenth longer than in the median."""
+        times = [sample.run_ms(clock) for sample in self.sentinel]
+        if not times:
+            return 0.0
+        limit = SLOW_SENTINEL * statistics.median(times)
+        return sum(time > limit for time in times) / len(times)
+
+    @cached_property
+    def started_s(self) -> float | None:
+        """When it began, in seconds since 1970; None where that is not known."""
+        try:
+            return datetime.fromisoformat(self.started_utc).timestamp()
+        except ValueError:
+            return None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back; samples as rows."""

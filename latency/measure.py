@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
@@ -15,6 +15,7 @@ from ..core.errors import UnsupportedOperatorError, WrongOutputError
 from ..core.seeding import numpy_generator, spawn
 from .artefacts import ArtefactCache
 from .condition import Condition
+from .estimate import is_at_floor
 from .launch import Launch
 from .launcher import default_command
 from .measurement import Failure, Measurement
@@ -31,10 +32,22 @@ MAX_ATTEMPTS = 3
 
 
 class Stage(StrEnum):
-    """What is going on: artefacts are built first, then cases are measured in rounds."""
+    """What is going on: artefacts are built first, then cases are measured in rounds.
+
+    Between two stretches of a protocol that wants them apart in time nothing happens: a wait.
+    """
 
     BUILD = "build"
     MEASURE = "measure"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True)
+class WaitingClock:
+    """The time of day, in seconds, and waiting; tests give another one."""
+
+    now_s: Callable[[], float] = time.time
+    wait_s: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ def measure(
     emphasis: Mapping[Operator, int] | None = None,
     affinity: Sequence[int] | None = None,
     worker_command: Sequence[str] | None = None,
+    clock: WaitingClock = WaitingClock(),
 ) -> Generator[Progress, None, None]:
     """Measure `operators` under `condition` until each satisfies `protocol`; yields every step.
 
@@ -94,12 +108,13 @@ def measure(
         emphasis: Slices in each pass for cases that need a smaller error than others; 1 if absent.
         affinity: CPUs that the worker is pinned to; None leaves it to the scheduler.
         worker_command: How to start a worker; by default one in this Python.
+        clock: Tells the time and waits, between the stretches of a protocol that has several.
 
     Raises:
         UnavailableError: The runtime is not installed.
         MeasurementError: No worker can be started, or it refuses the condition.
     """
-    campaign = _Campaign(condition, protocol, store)
+    campaign = _Campaign(condition, protocol, store, clock)
     todo = [o for o in dict.fromkeys(operators) if not o.is_free and not campaign.is_settled(o)]
     yield from campaign.build(todo, cache, emphasis or {})
     if not campaign.cases:
@@ -119,7 +134,13 @@ def measure(
 class _Campaign:
     """One call of `measure`: what the store knew before, and which cases are left."""
 
-    def __init__(self, condition: Condition, protocol: Protocol, store: MeasurementStore) -> None:
+    def __init__(
+        self,
+        condition: Condition,
+        protocol: Protocol,
+        store: MeasurementStore,
+        clock: WaitingClock,
+    ) -> None:
         self.cases: list[Case] = []
         self._condition = condition
         self._protocol = protocol
@@ -131,6 +152,10 @@ class _Campaign:
         self._started = time.monotonic()
         self._targets: dict[Operator, int] = {}
         self._done = 0
+        self._clock = clock
+        self._last_s: dict[Operator, float] = {}
+        if protocol.block_launches:
+            self._last_s = {m.operator: max(m.times_s) for m in store.measurements(condition)}
 
     def is_settled(self, operator: Operator) -> bool:
         """Whether earlier calls finished `operator` or gave it up."""
@@ -168,10 +193,35 @@ class _Campaign:
                 [self.cases[i] for i in part.tolist()]
                 for part in np.array_split(random.permutation(len(self.cases)), count)
             ]
+            yield from self._pause()
             for outcome in time_groups(groups, plan, spawn(seed, "round", number)):
                 self._record(outcome)
                 yield self._progress(outcome)
             self._drop_finished()
+
+    def _pause(self) -> Iterator[Progress]:
+        """Wait until a new stretch of time may begin for every case, a step for each second."""
+        pause_s = max(
+            self._protocol.pause_s(
+                self._counts[case.operator],
+                self._clock.now_s() - self._last_s.get(case.operator, 0.0),
+            )
+            for case in self.cases
+        )
+        waited_s = 0.0
+        while waited_s < pause_s:
+            yield Progress(
+                Stage.WAIT,
+                round(waited_s),
+                round(pause_s),
+                self.cases[0].operator,
+                None,
+                None,
+                time.monotonic() - self._started,
+            )
+            step_s = min(1.0, pause_s - waited_s)
+            self._clock.wait_s(step_s)
+            waited_s += step_s
 
     def _record(self, outcome: Outcome) -> None:
         operator = outcome.case.operator
@@ -189,6 +239,7 @@ class _Campaign:
                 environment=outcome.environment,
             )
             self._counts[operator] += 1
+            self._last_s[operator] = self._clock.now_s()
             self._done += 1
 
     def _record_failure(self, operator: Operator, failure: Failure) -> None:
@@ -225,7 +276,10 @@ class _Campaign:
         if not self._protocol.is_look(self._counts[case.operator]):
             return False
         found = known[case.operator]
-        if not self._protocol.is_finished(found.count, found.relative_half_width):
+        floor = is_at_floor(*found.half_widths)
+        if not self._protocol.is_finished(
+            found.count, found.relative_half_width, is_at_floor=floor
+        ):
             return False
         self._store.record_completion(case.operator, self._condition, self._protocol)
         return True

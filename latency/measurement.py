@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,17 @@ from numpy.typing import NDArray
 
 from ..core.errors import ConfigError, MeasurementError
 from .condition import Condition
+from .estimate import drift_sd, half_widths, trimmed
+from .flagging import flags_of, grade_of
 from .flags import Flag, Grade
 from .launch import Launch
 from .operators import Operator
+from .percentiles import percentile_needs
 from .protocol import SCREEN, Protocol
 from .sample import Clock
 
 MEASURED, IMPORTED, SIMULATED = "measured", "imported", "simulated"
 ORIGINS = (MEASURED, IMPORTED, SIMULATED)
-
-# Launches of one stretch of time agree better with each other than with those of another, so that
-# intervals must be wider than their scatter says. With these factors 95 % intervals covered
-# 93-100 % of repeated measurements (blocks of 3 to 12 launches of 30 operators) on a busy virtual
-# machine of two cores, with the sentinel and without.
-A_A_FACTOR = 1.3
-A_A_FACTOR_RAW = 1.8
-TRIMMED_SHARE = 0.2
-TRIM_FROM = 5
-LOW_N_SAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -113,12 +106,12 @@ class Measurement:
     @cached_property
     def latency_ms(self) -> float:
         """The headline: one run at the store's reference speed, in milliseconds."""
-        return math.exp(_trimmed(self.launch_log)[0])
+        return math.exp(trimmed(self.launch_log)[0])
 
     @cached_property
     def latency_raw_ms(self) -> float:
         """The same from launches as they are, slowness and drift left in, in milliseconds."""
-        return math.exp(_trimmed(self._raw_log())[0])
+        return math.exp(trimmed(self._raw_log())[0])
 
     @property
     def std_ms(self) -> float:
@@ -132,7 +125,7 @@ class Measurement:
         """Confidence interval of the latency, in milliseconds.
 
         Student's t on the trimmed mean of the logarithms with its winsorised deviation (Tukey and
-        McLaughlin 1963), wider by `A_A_FACTOR`, or `A_A_FACTOR_RAW` without a sentinel.
+        McLaughlin 1963), and a term for the drift that launches share (`estimate.py`).
 
         Raises:
             ConfigError: `level` is not between 0 and 1.
@@ -140,7 +133,7 @@ class Measurement:
         """
         if not 0 < level < 1:
             raise ConfigError(f"A confidence level lies between 0 and 1, found {level}.")
-        half = self._half_width_log(level)
+        half = math.hypot(*self._half_widths(level))
         if math.isinf(half):
             raise MeasurementError(
                 f"{self.operator} has one launch under {self.condition}, which gives no interval; "
@@ -151,7 +144,7 @@ class Measurement:
     @property
     def relative_half_width(self) -> float:
         """Half of the 95 % interval over the latency; infinite for one launch."""
-        return self._half_width_log(0.95)
+        return math.hypot(*self.half_widths)
 
     def percentile_ms(self, percent: float) -> float | None:
         """Percentile of the wall time of single runs in ms, disturbed runs included, or None.
@@ -173,114 +166,28 @@ class Measurement:
     @cached_property
     def flags(self) -> frozenset[Flag]:
         """Every reason for caution that the launches give."""
-        launches = self.launches
-        drift = max(map(abs, self.drift), default=0.0)
-        samples = statistics.median(len(launch.samples) for launch in launches)
-        steal = max(_steal_pct(self.state_before), _steal_pct(self.state_after))
-        raised = {
-            Flag.NOT_CONVERGED: self.relative_half_width > self.protocol.target,
-            Flag.LOW_N: samples < LOW_N_SAMPLES,
-            Flag.WARMUP_CAP: sum(not launch.is_warm for launch in launches) > 0.2 * self.count,
-            Flag.PREEMPTED: self.clean_share < 0.5,
-            Flag.OUTLIERS: self._severe_share() > 0.01,
-            Flag.STEAL: steal > 1.0,
-            Flag.DRIFT: drift > 0.05,
-            Flag.DRIFT_CORRECTED: 0.01 < drift <= 0.05,
-            Flag.ENV_CHANGED: self.environments > 1,
-        }
-        return frozenset(flag for flag, is_raised in raised.items() if is_raised)
+        return flags_of(self)
 
     @property
     def grade(self) -> Grade:
-        """How far the measurement can be relied on, from its interval and its flags.
+        """How far the measurement can be relied on, from its interval and its flags."""
+        return grade_of(self)
 
-        Preemption counts little for thread CPU time, which stops while the thread waits.
-        """
-        width = self.relative_half_width
-        if width > 0.05 or (self.clock is Clock.WALL and self.clean_share < 0.2):
-            return Grade.D
-        caution = {Flag.LOW_N, Flag.WARMUP_CAP, Flag.STEAL, Flag.DRIFT, Flag.ENV_CHANGED}
-        if self.clock is Clock.WALL:
-            caution.add(Flag.PREEMPTED)
-        if width > 0.02 or self.flags & caution:
-            return Grade.C
-        return Grade.A if width <= 0.01 and self.count >= 10 and not self.flags else Grade.B
+    @property
+    def times_s(self) -> tuple[float, ...]:
+        """When each launch was taken, in seconds; all the same where one does not say."""
+        times = tuple(launch.started_s for launch in self.launches)
+        known = tuple(time for time in times if time is not None)
+        return known if len(known) == len(times) else (0.0,) * len(times)
+
+    @cached_property
+    def half_widths(self) -> tuple[float, float]:
+        """Half of the 95 % interval of the logarithm, by the launches' scatter and by drift."""
+        return self._half_widths(0.95)
+
+    def _half_widths(self, level: float) -> tuple[float, float]:
+        return half_widths(self.launch_log, self.times_s, drift_sd(self.slowness), level)
 
     def _raw_log(self) -> NDArray[np.float64]:
         values = [launch.middle_ms(self.clock) for launch in self.launches]
         return np.log(np.array(values, dtype=np.float64))
-
-    def _half_width_log(self, level: float) -> float:
-        _, error, freedom = _trimmed(self.launch_log)
-        if freedom < 1:
-            return math.inf
-        factor = A_A_FACTOR if self.slowness else A_A_FACTOR_RAW
-        return factor * _student_quantile(0.5 + level / 2, freedom) * error
-
-    def _severe_share(self) -> float:
-        """Share of samples beyond three interquartile ranges of their launch (Tukey)."""
-        severe = total = 0
-        for launch in self.launches:
-            times = np.array([sample.run_ms(self.clock) for sample in launch.samples])
-            low, high = np.percentile(times, [25, 75])
-            fence = 3 * (high - low)
-            severe += int(np.sum((times < low - fence) | (times > high + fence)))
-            total += len(times)
-        return severe / total
-
-
-def percentile_needs(percent: float) -> int:
-    """Least number of samples for a percentile, by the rule of MLPerf's load generator.
-
-    The least n at which at most one excess among n has a chance under 1 % if the true share above
-    were 1 - p: p^n + n (1 - p) p^(n - 1) <= 0.01. That is 11 for the median, 64 for p90, 662 for
-    p99.
-
-    Raises:
-        ConfigError: `percent` is not between 0 and 100.
-    """
-    if not 0 < percent < 100:
-        raise ConfigError(f"A percentile lies between 0 and 100, found {percent}.")
-    p = max(percent, 100 - percent) / 100
-    low, high = 1, 2
-    while not _is_enough(p, high):
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _is_enough(p, middle) else (middle, high)
-    return high
-
-
-def _is_enough(p: float, n: int) -> bool:
-    return p**n + n * (1 - p) * p ** (n - 1) <= 0.01
-
-
-def trimmed_mean(values: Sequence[float]) -> float:
-    """Mean without the lowest and highest fifth; without trimming below five values."""
-    return _trimmed(np.asarray(values, dtype=np.float64))[0]
-
-
-def _trimmed(values: NDArray[np.float64]) -> tuple[float, float, int]:
-    """Trimmed mean, its standard error by the winsorised deviation, degrees of freedom."""
-    n = len(values)
-    cut = int(TRIMMED_SHARE * n) if n >= TRIM_FROM else 0
-    ordered = np.sort(values)
-    kept = ordered[cut : n - cut]
-    if n == 1:
-        return float(kept[0]), math.inf, 0
-    winsorised = np.clip(ordered, kept[0], kept[-1])
-    error = float(np.std(winsorised, ddof=1)) / ((1 - 2 * cut / n) * math.sqrt(n))
-    return float(kept.mean()), error, n - 2 * cut - 1
-
-
-@lru_cache
-def _student_quantile(probability: float, freedom: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, probability))
-
-
-def _steal_pct(state: Mapping[str, Any]) -> float:
-    """CPU time that the hypervisor withheld during the launch, as the state tells it, in %."""
-    value = state.get("steal_pct")
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -36,6 +36,8 @@ class Protocol:
         agreement: Relative difference of the medians of two successive windows that is warm.
         warmup_min_ms: Warm-up of each case at least; past `warmup_cap_ms` it is given up.
         timeout_s: Silence of the worker after which it is taken for hung.
+        block_launches: Launches of a case in one stretch of time; 0 for any number.
+        block_gap_s: Seconds that lie between the stretches.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Protocol:
     warmup_min_ms: float = 5.0
     warmup_cap_ms: float = 2000.0
     timeout_s: float = 120.0
+    block_launches: int = 0
+    block_gap_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_launches <= self.max_launches:
@@ -75,6 +79,8 @@ class Protocol:
                 f"Protocol {self.name}: target, passes, group_size, window and sentinel_every "
                 "must be above 0."
             )
+        if min(self.block_launches, self.block_gap_s) < 0:
+            raise ConfigError(f"Protocol {self.name}: blocks and gaps are at least 0.")
 
     def next_look(self, launches: int) -> int | None:
         """The number of launches at which a case with `launches` of them is looked at next.
@@ -87,12 +93,34 @@ class Protocol:
         """Whether a case with `launches` of them is looked at."""
         return launches in self.looks or launches >= self.max_launches
 
-    def is_finished(self, launches: int, relative_half_width: float) -> bool:
-        """Whether a case needs no further launch: converged at a look, or at the ceiling."""
+    def is_finished(
+        self, launches: int, relative_half_width: float, *, is_at_floor: bool = False
+    ) -> bool:
+        """Whether a case needs no further launch: converged at a look, or at the ceiling.
+
+        Args:
+            launches: Of the case so far.
+            relative_half_width: Of its 95 % interval.
+            is_at_floor: Whether more launches of this stretch of time would not narrow it; ends
+                the case, too, unless the protocol has further stretches.
+        """
         if launches >= self.max_launches:
             return True
-        is_allowed = self.is_look(launches) and launches >= self.min_launches
-        return is_allowed and relative_half_width <= self.target
+        if not self.is_look(launches) or launches < self.min_launches:
+            return False
+        return relative_half_width <= self.target or (is_at_floor and not self.block_launches)
+
+    def pause_s(self, launches: int, since_last_s: float) -> float:
+        """Seconds to wait before the next launch of a case, so that a new stretch of time begins.
+
+        Args:
+            launches: Of the case so far.
+            since_last_s: Seconds since the last of them.
+        """
+        if not self.block_launches or not launches or launches % self.block_launches:
+            return 0.0
+        # A clock that was set back must not make it wait for longer than the gap.
+        return min(self.block_gap_s, max(0.0, self.block_gap_s - since_last_s))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -114,7 +142,13 @@ class Protocol:
 SCREEN = Protocol("screen", target=0.03, min_launches=3, max_launches=5, looks=(3, 5))
 STANDARD = Protocol("standard", target=0.02, min_launches=5, max_launches=12, looks=(5, 8, 12))
 REFERENCE = Protocol(
-    "reference", target=0.01, min_launches=10, max_launches=15, looks=(10, 12, 15)
+    "reference",
+    target=0.01,
+    min_launches=10,
+    max_launches=15,
+    looks=(10, 12, 15),
+    block_launches=5,
+    block_gap_s=300.0,
 )
 
 PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (SCREEN, STANDARD, REFERENCE)}

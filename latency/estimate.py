@@ -1,0 +1,119 @@
+"""From the logarithms of launches to a latency and an interval that holds.
+
+Two things keep a measurement from the truth. Launches scatter: that error is estimated from them
+and falls with their number. And the machine drifts, in ways that neither the sentinel nor the
+other cases tell: launches of one stretch of time share that error, so that more of them do not
+lessen it. An interval from the scatter alone is too narrow, the more so the more launches there
+are. So the drift has a term of its own. With launches at the times t, drift of standard deviation
+s and correlation exp(-|t - t'| / `DRIFT_S`), the variance of their mean is
+
+    s^2 * mean over all pairs of exp(-|t_i - t_j| / DRIFT_S),
+
+which is s^2 within one stretch and falls only where launches lie apart in time. How s was found,
+and what the intervals cover, is in docs/measuring.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+TRIMMED_SHARE = 0.2
+TRIM_FROM = 5
+
+DRIFT_S = 300.0
+"""Seconds in which the drift forgets itself by a factor of e."""
+DRIFT_SD = 0.004
+"""Drift beyond the sentinel, as a standard deviation of the logarithm, at the reference speed."""
+DRIFT_SD_RAW = 0.01
+"""The same where no sentinel was timed."""
+UNFOLLOWED_SHARE = 0.2
+"""How much of a change of the machine's speed one case may follow less, or more, than another."""
+
+_PLATEAU = 0.9
+
+
+def trimmed(values: NDArray[np.float64]) -> tuple[float, float, int]:
+    """Trimmed mean, its standard error by the winsorised deviation, degrees of freedom.
+
+    A fifth is cut at each end from five values on (Tukey and McLaughlin 1963). The error of one
+    value is infinite.
+    """
+    n = len(values)
+    cut = int(TRIMMED_SHARE * n) if n >= TRIM_FROM else 0
+    ordered = np.sort(values)
+    kept = ordered[cut : n - cut]
+    if n == 1:
+        return float(kept[0]), math.inf, 0
+    winsorised = np.clip(ordered, kept[0], kept[-1])
+    error = float(np.std(winsorised, ddof=1)) / ((1 - 2 * cut / n) * math.sqrt(n))
+    return float(kept.mean()), error, n - 2 * cut - 1
+
+
+def trimmed_mean(values: Sequence[float]) -> float:
+    """Mean without the lowest and highest fifth; without trimming below five values."""
+    return trimmed(np.asarray(values, dtype=np.float64))[0]
+
+
+def drift_sd(slowness: Sequence[float]) -> float:
+    """Standard deviation of what the correction by the sentinel leaves of the machine's drift.
+
+    Args:
+        slowness: Logarithms of the machine's slowness at each launch, by the sentinel; empty
+            where none was timed. Cases do not follow a change of speed alike, so that the further
+            the machine was from its reference speed, the less the correction can be relied on.
+    """
+    if not slowness:
+        return DRIFT_SD_RAW
+    rms = math.sqrt(sum(value**2 for value in slowness) / len(slowness))
+    return math.hypot(DRIFT_SD, UNFOLLOWED_SHARE * rms)
+
+
+def shared_share(times_s: Sequence[float]) -> float:
+    """How much of the drift's variance is left in the mean of launches at `times_s`, in (0, 1]."""
+    times = np.asarray(times_s, dtype=np.float64)
+    return float(np.exp(-np.abs(times[:, None] - times[None, :]) / DRIFT_S).mean())
+
+
+def half_widths(
+    values: NDArray[np.float64], times_s: Sequence[float], drift: float, level: float
+) -> tuple[float, float]:
+    """Half of the confidence interval of the trimmed mean, by the scatter and by the drift.
+
+    The whole half-width is the root of the sum of their squares.
+
+    Args:
+        values: Logarithms of the launches.
+        times_s: When each launch was taken.
+        drift: Standard deviation of the drift (`drift_sd`).
+        level: Of confidence, between 0 and 1.
+    """
+    _, error, freedom = trimmed(values)
+    if freedom < 1:
+        return math.inf, 0.0
+    tail = 0.5 + level / 2
+    by_drift = _normal_quantile(tail) * drift * math.sqrt(shared_share(times_s))
+    return _student_quantile(tail, freedom) * error, by_drift
+
+
+def is_at_floor(by_scatter: float, by_drift: float) -> bool:
+    """Whether launches without end in the same stretch would narrow the interval by a tenth."""
+    return by_drift > _PLATEAU * math.hypot(by_scatter, by_drift)
+
+
+@lru_cache
+def _student_quantile(probability: float, freedom: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))
+
+
+@lru_cache
+def _normal_quantile(probability: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(probability)
