@@ -1,41 +1,31 @@
-"""Every launch ever taken, in one SQLite file."""
+"""What was measured, imported and profiled, by operator and condition."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from ...core.artefact import canonical_json
+from ...core.errors import ConfigError
+from ..common_mode import corrected, slowness_by_worker
+from ..condition import Condition
+from ..launch import Launch
+from ..measurement import ORIGINS, Failure, Measurement
+from ..operators import Operator
+from ..protocol import SCREEN, Protocol
+from ..sample import Clock
+from .database import Database
+from .documents import Documents
+from .rows import COLUMNS, LaunchRow, packed, unpacked
+from .sqlite import open_sqlite
 
-from ..core.artefact import canonical_json, sha256_of
-from ..core.errors import ConfigError
-from .common_mode import corrected, slowness_by_worker
-from .condition import Condition
-from .launch import Launch
-from .measurement import ORIGINS, Failure, Measurement
-from .operators import Operator
-from .operators.serial import from_json, to_json
-from .protocol import SCREEN, Protocol
-from .sample import Clock, Sample
-from .store_file import corrupt, open_file, translated
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One launch as read, with what a measurement takes from it."""
-
-    launch: Launch
-    state: dict[str, Any]
-    environment: int
-    protocol: int
+if TYPE_CHECKING:
+    from ..imports import Imported
 
 
 class MeasurementStore:
@@ -44,9 +34,10 @@ class MeasurementStore:
     Each launch is one transaction: a process killed at any moment loses nothing that was recorded.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, database: Database) -> None:
         self.path = path
-        self._db = connection
+        self._db = database
+        self._documents = Documents(database)
 
     def record_launch(
         self,
@@ -72,24 +63,17 @@ class MeasurementStore:
         """
         if origin not in ORIGINS:
             raise ConfigError(f"Origin {origin!r} is unknown. Known: {', '.join(ORIGINS)}.")
-        meta = launch.to_json()
-        samples, sentinel = meta.pop("samples"), meta.pop("sentinel")
+        columns = packed(launch, state)
         with self._transaction():
-            self._db.execute(
+            self._db.change(
                 "INSERT INTO launches (operator, condition, protocol, environment, origin, worker,"
                 " meta, samples, sentinel, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    self._id("operators", to_json(operator)),
-                    self._id("conditions", condition.to_json()),
-                    self._id("protocols", protocol.to_json()),
-                    self._id("environments", dict(environment)),
-                    origin,
-                    launch.worker,
-                    canonical_json(meta),
-                    _packed(samples),
-                    _packed(sentinel),
-                    canonical_json(dict(state)),
-                ),
+                self._documents.add_operator(operator),
+                self._documents.add_condition(condition),
+                self._documents.add_protocol(protocol),
+                self._documents.add_environment(environment),
+                origin,
+                *columns,
             )
 
     def record_failure(
@@ -98,12 +82,18 @@ class MeasurementStore:
         """Note that `operator` gave no launch under `condition`, and why."""
         with self._transaction():
             case = self._case(operator, condition)
-            self._db.execute(
+            launches = self._db.rows(
+                "SELECT count(*) FROM launches WHERE operator = ? AND condition = ?", *case
+            )[0][0]
+            self._db.change(
                 "INSERT INTO failures"
                 " (operator, condition, launches, class, message, recorded_utc)"
-                " SELECT ?1, ?2, count(*), ?3, ?4, ?5 FROM launches"
-                " WHERE operator = ?1 AND condition = ?2",
-                (*case, error_class, message, datetime.now(UTC).isoformat()),
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                *case,
+                launches,
+                error_class,
+                message.replace("\0", "\ufffd"),
+                _now_utc(),
             )
 
     def record_completion(
@@ -111,30 +101,87 @@ class MeasurementStore:
     ) -> None:
         """Note that `operator` needs no further launch by `protocol`."""
         with self._transaction():
-            case = (
+            self._db.change(
+                "INSERT INTO completions (operator, condition, protocol) VALUES (?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
                 *self._case(operator, condition),
-                self._id("protocols", protocol.to_json()),
+                self._documents.add_protocol(protocol),
             )
-            self._db.execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", case)
+
+    def record_import(self, imported: Imported) -> bool:
+        """Keep what a file of another tool says; False where the same bytes were kept before."""
+        from ..imports.serial import to_json
+
+        with self._transaction():
+            added = self._db.change(
+                "INSERT INTO imports (sha256, json, recorded_utc) VALUES (?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                imported.sha256,
+                canonical_json(to_json(imported)),
+                _now_utc(),
+            )
+        return added > 0
+
+    def imports(self) -> list[Imported]:
+        """Everything that was imported, oldest first.
+
+        Raises:
+            ArtefactError: A row is not readable.
+        """
+        from ..imports.serial import from_json
+
+        rows = self._db.rows("SELECT json FROM imports ORDER BY id")
+        return [from_json(self._documents.parsed(text)) for (text,) in rows]
+
+    def record_profile(
+        self,
+        operator: Operator,
+        condition: Condition,
+        profile: Mapping[str, Any],
+        environment: Mapping[str, Any],
+    ) -> None:
+        """Keep a profile of `operator` (a JSON object), taken under `condition`."""
+        text = canonical_json(dict(profile))
+        with self._transaction():
+            self._db.change(
+                "INSERT INTO profiles (operator, condition, environment, json, recorded_utc)"
+                " VALUES (?, ?, ?, ?, ?)",
+                *self._case(operator, condition),
+                self._documents.add_environment(environment),
+                text,
+                _now_utc(),
+            )
+
+    def profiles(self, condition: Condition) -> dict[Operator, list[dict[str, Any]]]:
+        """Profiles of each operator under `condition`, the newest last."""
+        rows = self._db.rows(
+            "SELECT operator, json FROM profiles WHERE condition = ? ORDER BY id",
+            self._documents.condition(condition),
+        )
+        operators = self._documents.operators(row[0] for row in rows)
+        found: dict[Operator, list[dict[str, Any]]] = defaultdict(list)
+        for operator, text in rows:
+            found[operators[operator]].append(self._documents.parsed(text))
+        return dict(found)
 
     def completed(self, condition: Condition, protocol: Protocol) -> frozenset[Operator]:
         """The operators that need no further launch by `protocol`."""
-        found = self._all(
+        rows = self._db.rows(
             "SELECT operator FROM completions WHERE condition = ? AND protocol = ?",
-            self._known("conditions", condition.to_json()),
-            self._known("protocols", protocol.to_json()),
+            self._documents.condition(condition),
+            self._documents.protocol(protocol),
         )
-        return frozenset(self._operators(row[0] for row in found).values())
+        return frozenset(self._documents.operators(row[0] for row in rows).values())
 
     def failures(self, condition: Condition) -> dict[Operator, tuple[Failure, ...]]:
         """Failures of each operator under `condition`, oldest first, since its last launch."""
-        rows = self._all(
-            "SELECT f.operator, f.class, f.message FROM failures f WHERE f.condition = ?1"
+        rows = self._db.rows(
+            "SELECT f.operator, f.class, f.message FROM failures f WHERE f.condition = ?"
             " AND f.launches = (SELECT count(*) FROM launches l"
             " WHERE l.operator = f.operator AND l.condition = f.condition) ORDER BY f.id",
-            self._known("conditions", condition.to_json()),
+            self._documents.condition(condition),
         )
-        operators = self._operators(row[0] for row in rows)
+        operators = self._documents.operators(row[0] for row in rows)
         found: dict[Operator, list[Failure]] = defaultdict(list)
         for operator, error_class, message in rows:
             found[operators[operator]].append(Failure(error_class, message))
@@ -148,23 +195,20 @@ class MeasurementStore:
         Raises:
             ArtefactError: A row is not readable.
         """
-        rows = self._all(
-            "SELECT operator, origin, meta, samples, sentinel, state, environment, protocol"
-            " FROM launches WHERE condition = ? ORDER BY id",
-            self._known("conditions", condition.to_json()),
+        rows = self._db.rows(
+            f"SELECT {COLUMNS} FROM launches WHERE condition = ? ORDER BY id",
+            self._documents.condition(condition),
         )
-        read = [(operator, origin, self._row(*columns)) for operator, origin, *columns in rows]
-        grouped: dict[str, dict[int, list[_Row]]] = defaultdict(lambda: defaultdict(list))
-        for operator, origin, row in read:
-            grouped[origin][operator].append(row)
-        operators = self._operators(row[0] for row in rows)
-        protocols = {
-            key: Protocol.from_json(data) for key, data in self._read("protocols").items()
-        }
+        read = [unpacked(row, self._db, self._documents) for row in rows]
+        grouped: dict[str, dict[int, list[LaunchRow]]] = defaultdict(lambda: defaultdict(list))
+        for row in read:
+            grouped[row.origin][row.operator].append(row)
+        operators = self._documents.operators(row.operator for row in read)
+        protocols = self._documents.protocols()
         found: list[Measurement] = []
         for origin, cases in grouped.items():
             slowness = slowness_by_worker(
-                [row.launch for _, found_origin, row in read if found_origin == origin],
+                [row.launch for row in read if row.origin == origin],
                 Clock.of(condition.threads),
             )
             measurements = [
@@ -198,103 +242,42 @@ class MeasurementStore:
 
     def conditions(self, device: str | None = None) -> list[Condition]:
         """Every condition that has launches, the oldest first; of one device where it is named."""
-        rows = self._all(
+        rows = self._db.rows(
             "SELECT json FROM conditions c WHERE EXISTS"
             " (SELECT 1 FROM launches l WHERE l.condition = c.id) ORDER BY id"
         )
-        conditions = [self._condition(row[0]) for row in rows]
+        conditions = [self._documents.parsed_condition(row[0]) for row in rows]
         return [c for c in conditions if device is None or c.device == device]
 
     def launch_counts(self, condition: Condition) -> dict[Operator, int]:
         """Number of launches of each operator under `condition`."""
-        rows = self._all(
+        rows = self._db.rows(
             "SELECT operator, count(*) FROM launches WHERE condition = ? GROUP BY operator",
-            self._known("conditions", condition.to_json()),
+            self._documents.condition(condition),
         )
-        operators = self._operators(row[0] for row in rows)
+        operators = self._documents.operators(row[0] for row in rows)
         return {operators[operator]: count for operator, count in rows}
 
     def environments(self, condition: Condition) -> list[dict[str, Any]]:
         """The distinct fingerprints under which launches of `condition` were taken."""
-        rows = self._all(
+        rows = self._db.rows(
             "SELECT DISTINCT e.json FROM environments e JOIN launches l ON l.environment = e.id"
             " WHERE l.condition = ? ORDER BY e.id",
-            self._known("conditions", condition.to_json()),
+            self._documents.condition(condition),
         )
-        return [json.loads(row[0]) for row in rows]
+        return [self._documents.parsed(row[0]) for row in rows]
+
+    def _case(self, operator: Operator, condition: Condition) -> tuple[int, int]:
+        return self._documents.add_operator(operator), self._documents.add_condition(condition)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with translated(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
+        try:
+            with self._db.transaction():
                 yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def _all(self, query: str, *parameters: int) -> list[Any]:
-        with translated(self.path):
-            return self._db.execute(query, parameters).fetchall()
-
-    def _case(self, operator: Operator, condition: Condition) -> tuple[int, int]:
-        return (
-            self._id("operators", to_json(operator)),
-            self._id("conditions", condition.to_json()),
-        )
-
-    def _id(self, table: str, data: dict[str, Any]) -> int:
-        """The row of `data` in `table`, added where it is new; inside a transaction."""
-        text = canonical_json(data)
-        self._db.execute(
-            f"INSERT OR IGNORE INTO {table} (sha256, json) VALUES (?, ?)", (sha256_of(text), text)
-        )
-        return self._known(table, data)
-
-    def _known(self, table: str, data: dict[str, Any]) -> int:
-        """The row of `data` in `table`, or -1."""
-        key = sha256_of(canonical_json(data))
-        with translated(self.path):
-            row = self._db.execute(f"SELECT id FROM {table} WHERE sha256 = ?", (key,)).fetchone()
-        return int(row[0]) if row else -1
-
-    def _read(self, table: str) -> dict[int, Any]:
-        return {key: self._json(text) for key, text in self._all(f"SELECT id, json FROM {table}")}
-
-    def _operators(self, ids: Iterator[int]) -> dict[int, Operator]:
-        wanted = set(ids)
-        rows = self._all("SELECT id, json FROM operators")
-        return {key: from_json(self._json(text)) for key, text in rows if key in wanted}
-
-    def _condition(self, text: str) -> Condition:
-        try:
-            return Condition.from_json(self._json(text))
-        except (KeyError, TypeError, ValueError) as error:
-            raise corrupt(self.path, f"a condition is not readable: {error}") from error
-
-    def _row(
-        self,
-        meta: str,
-        samples: bytes,
-        sentinel: bytes,
-        state: str,
-        environment: int,
-        protocol: int,
-    ) -> _Row:
-        try:
-            launch = Launch(
-                **self._json(meta), samples=_unpacked(samples), sentinel=_unpacked(sentinel)
-            )
-        except (TypeError, ValueError) as error:
-            raise corrupt(self.path, f"a launch is not readable: {error}") from error
-        return _Row(launch, self._json(state), environment, protocol)
-
-    def _json(self, text: str) -> Any:
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise corrupt(self.path, f"a row is not JSON: {error}") from error
+        except BaseException:
+            self._documents.forget()
+            raise
 
 
 @contextmanager
@@ -304,17 +287,12 @@ def open_store(path: Path, create: bool = True) -> Iterator[MeasurementStore]:
     Raises:
         ArtefactError: The file is missing, corrupt, truncated, no store, or of a newer elat.
     """
-    with open_file(path, create) as connection:
-        yield MeasurementStore(path, connection)
+    with open_sqlite(path, create) as database:
+        yield MeasurementStore(path, database)
 
 
-def _packed(rows: list[list[int]]) -> bytes:
-    """Samples as little-endian 64-bit integers, four a sample."""
-    return np.asarray(rows, dtype="<i8").tobytes()
-
-
-def _unpacked(blob: bytes) -> tuple[Sample, ...]:
-    return tuple(Sample(*row) for row in np.frombuffer(blob, dtype="<i8").reshape(-1, 4).tolist())
+def _now_utc() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _of_launches(slowness: dict[str, float], launches: list[Launch]) -> tuple[float, ...]:

@@ -28,7 +28,8 @@ from elat.latency.operators.global_pool import GlobalPool
 from elat.latency.protocol import SCREEN, STANDARD
 from elat.latency.sample import Sample
 from elat.latency.store import open_store
-from elat.latency.store_schema import MIGRATIONS
+from elat.latency.store.rows import COLUMNS, unpacked
+from elat.latency.store.schema import MIGRATIONS
 
 CONV = Conv(3, 8, resolution=8, kernel=3)
 CHAIN = Chain((CONV, GlobalPool(8, 8)))
@@ -83,9 +84,10 @@ def test_launches_come_back_as_they_were(tmp_path, found, state):
         for one in found:
             store.record_launch(CHAIN, CONDITION, one, state, "measured", protocol=STANDARD)
     with open_store(path, create=False) as store:
-        (rows,) = [store._all("SELECT meta, samples, sentinel, state, 1, 1 FROM launches")]
-        assert [store._row(*row).launch for row in rows] == found
-        assert all(store._row(*row).state == state for row in rows)
+        rows = store._db.rows(f"SELECT {COLUMNS} FROM launches ORDER BY id")
+        read = [unpacked(row, store._db, store._documents) for row in rows]
+        assert [row.launch for row in read] == found
+        assert all(row.state == state for row in read)
 
 
 def test_a_measurement_gathers_what_was_recorded(store):
@@ -306,10 +308,10 @@ def test_a_store_of_a_newer_elat_is_refused(path):
 def test_an_older_store_is_brought_up_to_date(path, monkeypatch):
     filled(path, 2)
     step = ("CREATE TABLE sentinels (x)",)
-    monkeypatch.setattr("elat.latency.store_file.MIGRATIONS", (*MIGRATIONS, step))
+    monkeypatch.setattr("elat.latency.store.sqlite.MIGRATIONS", (*MIGRATIONS, step))
     with open_store(path) as store:
         assert store.launch_counts(CONDITION) == {CONV: 2}
-        assert store._all("SELECT * FROM sentinels") == []
+        assert store._db.rows("SELECT * FROM sentinels") == []
     with open_store(path):
         pass
 
@@ -327,9 +329,31 @@ def test_rows_that_were_tampered_with_are_refused(path):
 
 
 def test_a_lock_that_is_not_given_up_is_explained(path, store, monkeypatch):
-    monkeypatch.setattr("elat.latency.store_file._BUSY_TIMEOUT_S", 0.05)
-    with open_store(path) as second:
-        store._db.execute("BEGIN IMMEDIATE")
-        with pytest.raises(ArtefactError, match="locked by another process"):
-            second.record_launch(CONV, CONDITION, launch(), {}, "measured")
-        store._db.execute("ROLLBACK")
+    monkeypatch.setattr("elat.latency.store.sqlite.BUSY_TIMEOUT_S", 0.05)
+    with (
+        open_store(path) as second,
+        store._db.transaction(),
+        pytest.raises(ArtefactError, match="locked by another process"),
+    ):
+        second.record_launch(CONV, CONDITION, launch(), {}, "measured")
+
+
+def test_a_store_of_the_first_schema_is_migrated(path, monkeypatch):
+    with monkeypatch.context() as early:
+        early.setattr("elat.latency.store.sqlite.MIGRATIONS", MIGRATIONS[:1])
+        filled(path, 2)
+    with open_store(path) as store:
+        assert store.launch_counts(CONDITION) == {CONV: 2}
+        assert store.imports() == []
+        store.record_profile(CONV, CONDITION, {"a": 1}, {})
+        assert store.profiles(CONDITION) == {CONV: [{"a": 1}]}
+        assert store._db.rows("PRAGMA user_version") == [(len(MIGRATIONS),)]
+
+
+def test_what_a_later_elat_notes_of_a_launch_is_left_out(path):
+    filled(path, 1)
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE launches SET meta = json_set(meta, '$.later', json('[1]'))")
+    raw.close()
+    with open_store(path) as store:
+        assert store.measurement(CONV, CONDITION).launches == (launch("w0", count=50),)

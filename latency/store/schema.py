@@ -1,4 +1,7 @@
-"""Tables of the measurement store, as the steps that bring a file of any version up to date."""
+"""Tables of the measurement store, as the steps that bring a database of any version up to date.
+
+Statements are those of SQLite; `postgresql.py` puts its own types in.
+"""
 
 from __future__ import annotations
 
@@ -49,5 +52,38 @@ _SCHEMA_1 = (
     )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1,)
-"""Step n takes a file of schema n to n + 1; a new schema appends a step and edits none."""
+_SCHEMA_2 = (
+    "CREATE INDEX launches_by_age ON launches (condition, id)",
+    "CREATE INDEX failures_by_case ON failures (condition, operator)",
+    """CREATE TABLE imports (
+        id INTEGER PRIMARY KEY,
+        sha256 TEXT NOT NULL UNIQUE,
+        json TEXT NOT NULL,
+        recorded_utc TEXT NOT NULL
+    )""",
+    """CREATE TABLE profiles (
+        id INTEGER PRIMARY KEY,
+        operator INTEGER NOT NULL REFERENCES operators,
+        condition INTEGER NOT NULL REFERENCES conditions,
+        environment INTEGER NOT NULL REFERENCES environments,
+        json TEXT NOT NULL,
+        recorded_utc TEXT NOT NULL
+    )""",
+    "CREATE INDEX profiles_by_case ON profiles (condition, operator)",
+    """CREATE TABLE summaries (
+        condition INTEGER NOT NULL REFERENCES conditions,
+        operator INTEGER NOT NULL REFERENCES operators,
+        origin TEXT NOT NULL,
+        last_launch INTEGER NOT NULL REFERENCES launches,
+        json TEXT NOT NULL,
+        PRIMARY KEY (condition, operator, origin)
+    )""",
+    """CREATE TABLE summarised (
+        condition INTEGER PRIMARY KEY REFERENCES conditions,
+        last_launch INTEGER NOT NULL,
+        statistics TEXT NOT NULL
+    )""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_SCHEMA_1, _SCHEMA_2)
+"""Step n takes a database of schema n to n + 1; a new schema appends a step and edits none."""

@@ -1,0 +1,112 @@
+"""JSON documents that the store keeps once each and knows by number: operators, conditions, ..."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...core.artefact import canonical_json, sha256_of
+from ..condition import Condition
+from ..operators import Operator
+from ..operators.serial import from_json, to_json
+from ..protocol import Protocol
+from .database import Database, rows_among
+
+_OPERATORS, _CONDITIONS = "operators", "conditions"
+_PROTOCOLS, _ENVIRONMENTS = "protocols", "environments"
+
+
+class Documents:
+    """Numbers of documents in `database`, and back.
+
+    A number is asked for once: rows are only added, so that it never changes.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def forget(self) -> None:
+        """Ask for every number again: a transaction that added some was undone."""
+        self._numbers.clear()
+
+    def add_operator(self, operator: Operator) -> int:
+        """The number of `operator`, added where it is new; inside a transaction."""
+        return self._add(_OPERATORS, to_json(operator))
+
+    def add_condition(self, condition: Condition) -> int:
+        """The number of `condition`, added where it is new; inside a transaction."""
+        return self._add(_CONDITIONS, condition.to_json())
+
+    def add_protocol(self, protocol: Protocol) -> int:
+        """The number of `protocol`, added where it is new; inside a transaction."""
+        return self._add(_PROTOCOLS, protocol.to_json())
+
+    def add_environment(self, environment: Mapping[str, Any]) -> int:
+        """The number of `environment`, added where it is new; inside a transaction."""
+        return self._add(_ENVIRONMENTS, dict(environment))
+
+    def condition(self, condition: Condition) -> int:
+        """The number of `condition`, or -1 where the store does not know it."""
+        return self._known(_CONDITIONS, canonical_json(condition.to_json()))
+
+    def protocol(self, protocol: Protocol) -> int:
+        """The number of `protocol`, or -1 where the store does not know it."""
+        return self._known(_PROTOCOLS, canonical_json(protocol.to_json()))
+
+    def numbers_of(self, operators: Iterable[Operator]) -> dict[int, Operator]:
+        """Those of `operators` that the store knows, by number."""
+        keys = {sha256_of(canonical_json(to_json(o))): o for o in operators}
+        query = "SELECT id, sha256 FROM operators WHERE sha256 IN ({})"
+        return {number: keys[key] for number, key in rows_among(self._db, query, keys)}
+
+    def operators(self, numbers: Iterable[int]) -> dict[int, Operator]:
+        """The operators of `numbers`, by number."""
+        query = "SELECT id, json FROM operators WHERE id IN ({})"
+        rows = rows_among(self._db, query, sorted(set(numbers)))
+        return {number: from_json(self.parsed(text)) for number, text in rows}
+
+    def protocols(self) -> dict[int, Protocol]:
+        """Every protocol, by number."""
+        rows = self._db.rows("SELECT id, json FROM protocols")
+        return {number: Protocol.from_json(self.parsed(text)) for number, text in rows}
+
+    def parsed(self, text: str) -> Any:
+        """The JSON document `text`.
+
+        Raises:
+            ArtefactError: It is none.
+        """
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise self._db.corrupt(f"a row is not JSON: {error}") from error
+
+    def parsed_condition(self, text: str) -> Condition:
+        """The condition that is the JSON document `text`.
+
+        Raises:
+            ArtefactError: It is none.
+        """
+        try:
+            return Condition.from_json(self.parsed(text))
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._db.corrupt(f"a condition is not readable: {error}") from error
+
+    def _add(self, table: str, data: Mapping[str, Any]) -> int:
+        text = canonical_json(data)
+        number = self._known(table, text)
+        if number >= 0:
+            return number
+        self._db.change(f"INSERT INTO {table} (sha256, json) VALUES (?, ?)", sha256_of(text), text)
+        return self._known(table, text)
+
+    def _known(self, table: str, text: str) -> int:
+        key = (table, sha256_of(text))
+        if key not in self._numbers:
+            rows = self._db.rows(f"SELECT id FROM {table} WHERE sha256 = ?", key[1])
+            if not rows:
+                return -1
+            self._numbers[key] = rows[0][0]
+        return self._numbers[key]

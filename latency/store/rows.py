@@ -1,0 +1,88 @@
+"""A launch as a row of the store, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ...core.artefact import canonical_json
+from ..launch import Launch
+from ..sample import Sample
+from .database import Database
+from .documents import Documents
+
+COLUMNS = "id, operator, origin, protocol, environment, meta, samples, sentinel, state"
+_META = frozenset(field.name for field in fields(Launch)) - {"samples", "sentinel"}
+
+
+@dataclass(frozen=True)
+class LaunchRow:
+    """One launch as read, with what a measurement takes from it.
+
+    Attributes:
+        operator: The operator's number, as are `protocol` and `environment`.
+    """
+
+    id: int
+    operator: int
+    origin: str
+    protocol: int
+    environment: int
+    launch: Launch
+    state: dict[str, Any]
+
+
+def packed(launch: Launch, state: Mapping[str, Any]) -> tuple[str, str, bytes, bytes, str]:
+    """The columns worker, meta, samples, sentinel and state."""
+    meta = launch.to_json()
+    samples, sentinel = meta.pop("samples"), meta.pop("sentinel")
+    return (
+        launch.worker,
+        canonical_json(meta),
+        packed_samples(samples),
+        packed_samples(sentinel),
+        canonical_json(dict(state)),
+    )
+
+
+def unpacked(row: tuple[Any, ...], database: Database, documents: Documents) -> LaunchRow:
+    """The launch in `row`, whose columns are `COLUMNS`.
+
+    What a later elat noted besides is left out, and what an earlier one did not note yet has its
+    default.
+
+    Raises:
+        ArtefactError: It is not readable.
+    """
+    *head, meta, samples, sentinel, state = row
+    noted = documents.parsed(meta)
+    try:
+        launch = Launch(
+            **{name: _plain(value) for name, value in noted.items() if name in _META},
+            samples=unpacked_samples(samples),
+            sentinel=unpacked_samples(sentinel),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise database.corrupt(f"a launch is not readable: {error}") from error
+    return LaunchRow(*head, launch, documents.parsed(state))
+
+
+def packed_samples(rows: list[list[int]]) -> bytes:
+    """Samples as little-endian 64-bit integers, four a sample."""
+    return np.asarray(rows, dtype="<i8").tobytes()
+
+
+def unpacked_samples(blob: bytes) -> tuple[Sample, ...]:
+    """The samples that `packed_samples` was given.
+
+    Raises:
+        ValueError: The length is not that of whole samples.
+    """
+    return tuple(Sample(*row) for row in np.frombuffer(blob, dtype="<i8").reshape(-1, 4).tolist())
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
