@@ -12,6 +12,12 @@ from ...core.errors import ArtefactError
 from .parsing import decimal, latency, shown, text_of
 
 _KEY = re.compile(rb"^\W{0,2}(?:expanded_conv|Conv|Conv_\d|Logits|AvgPool2D)-input:\d", re.M)
+SIZE = r"([1-9]\d{0,5})"
+"""A width, a side or a count in a key."""
+
+IMAGE = f"{SIZE}x{SIZE}x{SIZE}"
+"""An image in a key: height, width, channels."""
+
 _FRAME = (
     yaml.StreamStartEvent,
     yaml.StreamEndEvent,

@@ -14,15 +14,14 @@ from ..operators.linear import Linear
 from ..operators.mbconv import MBConv
 from . import importers
 from .base import Imported, Importer, Row, Statistic
-from .keyed_yaml import entries_of, looks_keyed
+from .keyed_yaml import IMAGE, SIZE, entries_of, looks_keyed
 from .parsing import cautions
 
-_IMAGE = r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)"
-_LAYER = re.compile(rf"(Conv|Conv_1|Conv_2|AvgPool2D)-input:{_IMAGE}-output:{_IMAGE}", re.ASCII)
-_LOGITS = re.compile(r"Logits-input:1x1x([1-9]\d*)-output:([1-9]\d*)", re.ASCII)
+_LAYER = re.compile(f"(Conv|Conv_1|Conv_2|AvgPool2D)-input:{IMAGE}-output:{IMAGE}", re.ASCII)
+_LOGITS = re.compile(f"Logits-input:1x1x{SIZE}-output:{SIZE}", re.ASCII)
 _BLOCK = re.compile(
-    rf"expanded_conv-input:{_IMAGE}-output:{_IMAGE}"
-    r"-expand:([1-9]\d*)-kernel:([1-9]\d*)-stride:([1-9]\d*)-idskip:([01])-se:([01])-hs:([01])",
+    f"expanded_conv-input:{IMAGE}-output:{IMAGE}"
+    f"-expand:{SIZE}-kernel:{SIZE}-stride:{SIZE}-idskip:([01])-se:([01])-hs:([01])",
     re.ASCII,
 )
 

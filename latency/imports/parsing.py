@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -16,6 +18,9 @@ T = TypeVar("T")
 
 MS_PER = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 """Milliseconds in one of each unit of time."""
+
+MOST = 1e18
+"""Beyond which nothing is a latency: 30 years in nanoseconds. Sums and squares stay finite."""
 
 COARSE = 0.005
 """Share of a value above which its file's resolution decides too much of it."""
@@ -62,6 +67,24 @@ def json_or_none(data: bytes, *needles: bytes) -> Any:
         return None
 
 
+def csv_of(data: bytes) -> list[list[str]]:
+    """The rows of the CSV in `data`; empty lines are left out.
+
+    Raises:
+        ArtefactError: It is damaged, or rows differ in their number of cells.
+    """
+    try:
+        rows = [
+            row for row in csv.reader(io.StringIO(text_of(data), newline=""), strict=True) if row
+        ]
+    except csv.Error as error:
+        raise ArtefactError(f"it is no whole CSV ({error}).") from error
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(rows[0]):
+            raise ArtefactError(f"row {number} has {len(row)} cells, the first {len(rows[0])}.")
+    return rows
+
+
 def member(data: object, key: str, kind: type[T], where: str) -> T:
     """The value of `key` in the JSON object `data`, of the type `kind`.
 
@@ -96,14 +119,14 @@ def number(value: object, what: str) -> float:
 
 
 def latency(value: object, what: str) -> float:
-    """`value` as a time or a cost of any unit: a finite number of at least 0.
+    """`value` as a time or a cost of any unit: a number of 0 to `MOST`.
 
     Raises:
         ArtefactError: It is something else.
     """
     result = number(value, what)
-    if result < 0:
-        raise ArtefactError(f"{what} should be at least 0, found {shown(value)}.")
+    if not 0 <= result <= MOST:
+        raise ArtefactError(f"{what} should be 0 to {MOST:.0e}, found {shown(value)}.")
     return result
 
 

@@ -15,15 +15,14 @@ from ..operators.linear import Linear
 from ..operators.mbconv import MBConv
 from . import importers
 from .base import Imported, Importer, Row, Statistic
-from .keyed_yaml import entries_of, looks_keyed
+from .keyed_yaml import IMAGE, SIZE, entries_of, looks_keyed
 from .parsing import cautions
 
-_IMAGE = r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)"
-_CONV = re.compile(rf"(Conv|Conv_1)-input:{_IMAGE}-output:{_IMAGE}", re.ASCII)
-_LOGITS = re.compile(rf"Logits-input:{_IMAGE}-output:([1-9]\d*)", re.ASCII)
+_CONV = re.compile(f"(Conv|Conv_1)-input:{IMAGE}-output:{IMAGE}", re.ASCII)
+_LOGITS = re.compile(f"Logits-input:{IMAGE}-output:{SIZE}", re.ASCII)
 _BLOCK = re.compile(
-    rf"expanded_conv-input:{_IMAGE}-output:{_IMAGE}"
-    r"-expand:(\d+)-kernel:(\d+)-stride:(\d+)-idskip:([01])",
+    f"expanded_conv-input:{IMAGE}-output:{IMAGE}"
+    f"-expand:{SIZE}-kernel:{SIZE}-stride:{SIZE}-idskip:([01])",
     re.ASCII,
 )
 # The grammar leaves the windows of the two plain convolutions out.
