@@ -166,7 +166,8 @@ def _best_split(ordered: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _is_autocorrelated(m: Measurement) -> bool:
-    found = [_lag_one(times) for times in _series(m) if len(times) >= _MIN_SERIES]
+    """Samples follow the one before, beyond what the sentinel beside them does."""
+    found = [_lag_one(times) for times in _over_sentinel(m) if len(times) >= _MIN_SERIES]
     return bool(found) and abs(statistics.median(found)) > LAG_ONE
 
 
@@ -246,6 +247,16 @@ MEASURED_FLAGS = frozenset(_TESTS)
 def _series(m: Measurement) -> list[NDArray[np.float64]]:
     """The times of each launch's samples by the clock that decides, in ms and in their order."""
     return [np.array([s.run_ms(m.clock) for s in launch.samples]) for launch in m.launches]
+
+
+def _over_sentinel(m: Measurement) -> list[NDArray[np.float64]]:
+    """`_series` over the time of the sentinel beside each sample, where there is one."""
+    return [
+        times / np.array([s.run_ms(m.clock) for s in launch.sentinel])
+        if launch.sentinel
+        else times
+        for times, launch in zip(_series(m), m.launches, strict=True)
+    ]
 
 
 def _relative(times: NDArray[np.float64]) -> NDArray[np.float64]:

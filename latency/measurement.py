@@ -186,7 +186,8 @@ class Measurement:
         return self._half_widths(0.95)
 
     def _half_widths(self, level: float) -> tuple[float, float]:
-        return half_widths(self.launch_log, self.times_s, drift_sd(self.slowness), level)
+        drift = drift_sd(self.slowness)
+        return half_widths(self.launch_log, self.drift, self.times_s, drift, level)
 
     def _raw_log(self) -> NDArray[np.float64]:
         values = [launch.middle_ms(self.clock) for launch in self.launches]

@@ -19,10 +19,13 @@ from elat.latency.estimate import (
     DRIFT_SD,
     DRIFT_SD_RAW,
     UNFOLLOWED_SHARE,
+    WINSORISED_FREEDOM,
+    WINSORISED_LOW,
     drift_sd,
     half_widths,
     is_at_floor,
     shared_share,
+    trimmed,
 )
 from elat.latency.flagging import MEASURED_FLAGS
 from elat.latency.flags import Flag, Grade
@@ -110,9 +113,19 @@ def test_the_interval_of_many_launches_is_that_of_the_trimmed_mean(has_sentinel)
     found = of_values(values, slowness=(0.0,) * 10 if has_sentinel else ())
     error = stats.mstats.trimmed_stde(found.launch_log, limits=(0.2, 0.2))
     by_scatter, by_drift = found.half_widths
-    assert by_scatter == pytest.approx(stats.t.ppf(0.975, 10 - 2 * 2 - 1) * error, rel=1e-6)
+    error *= math.sqrt(1 + WINSORISED_LOW / 10**2)
+    freedom = WINSORISED_FREEDOM * (10 - 2 * 2 - 1)
+    assert by_scatter == pytest.approx(stats.t.ppf(0.975, freedom) * error, rel=1e-6)
     expected = stats.norm.ppf(0.975) * (DRIFT_SD if has_sentinel else DRIFT_SD_RAW)
     assert by_drift == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("count", [5, 8, 12])
+def test_the_correction_of_the_winsorised_variance_is_what_normal_values_need(count):
+    rng = np.random.default_rng(count)
+    drawn = [trimmed(rng.normal(0, 1, count)) for _ in range(4000)]
+    found = np.mean([error**2 for _, error, _ in drawn]) * (1 + WINSORISED_LOW / count**2)
+    assert found == pytest.approx(np.var([mean for mean, _, _ in drawn]), rel=0.07)
 
 
 def test_the_drift_left_grows_with_how_far_the_machine_was_from_its_reference_speed():
@@ -137,6 +150,15 @@ def test_the_share_of_the_drift_is_the_variance_of_the_mean_of_correlated_launch
     assert shared_share(times) == pytest.approx(drawn.mean(axis=1).var(), rel=0.03)
 
 
+def test_what_a_group_had_in_common_is_as_uncertain_as_the_case_itself():
+    rng = np.random.default_rng(0)
+    logs, common = rng.normal(0, 0.01, 4), rng.normal(0, 0.02, 4)
+    by_scatter, _ = half_widths(logs, tuple(common), [0.0] * 4, 0.01, 0.95)
+    # The interval of a difference of two means of unequal variances (Welch 1947).
+    welch = stats.ttest_ind(logs, common, equal_var=False).confidence_interval(0.95)
+    assert by_scatter == pytest.approx((welch.high - welch.low) / 2)
+
+
 def test_the_floor_is_reached_when_scatter_adds_under_a_tenth():
     assert is_at_floor(0.4, 1.0)
     assert not is_at_floor(0.6, 1.0)
@@ -152,7 +174,7 @@ def test_the_interval_covers_the_truth_of_normal_launches_with_a_shared_drift(co
     for _ in range(1000):
         logs = rng.normal(0, 0.01, count) + rng.normal(0, 0.01)
         error = abs(np.sort(logs)[count // 5 * (count >= 5) :][: count - 2 * (count // 5)].mean())
-        by_scatter, by_drift = half_widths(logs, [0.0] * count, 0.01, 0.95)
+        by_scatter, by_drift = half_widths(logs, (), [0.0] * count, 0.01, 0.95)
         covered += error <= math.hypot(by_scatter, by_drift)
         scatter_alone += error <= by_scatter
     assert 0.92 * 1000 <= covered <= 0.99 * 1000

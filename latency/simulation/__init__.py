@@ -1,0 +1,8 @@
+"""Machines that do not exist: known latencies, known disturbances, time that costs nothing."""
+
+from __future__ import annotations
+
+from .campaign import SimulatedCampaign, simulate
+from .machine import Machine, MachineModel, SimulatedSession
+
+__all__ = ["Machine", "MachineModel", "SimulatedCampaign", "SimulatedSession", "simulate"]
