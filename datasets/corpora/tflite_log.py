@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
 
 from ...core.errors import ArtefactError
+from ...latency.imports.lines import lines_of
+from ...latency.imports.tflite_log import read_benchmarks
+from ...latency.imports.tflite_tables import read_tables
 from .locate import Corpus
 
 PROXYLESS_MOBILE_LOG = Corpus(
@@ -16,10 +18,6 @@ PROXYLESS_MOBILE_LOG = Corpus(
     source="the history of the GitHub project mit-han-lab/proxylessnas (commit 6f22eda)",
     licence="MIT",
 )
-
-_RUN = re.compile(r"count=(\d+) .*avg=([\d.e+]+) std=([\d.e+]+)")
-_SECTION = re.compile(r"=+ (.+?) =+")
-_OPERATOR = re.compile(r"(\S+)\s+[\d.]+\s+[\d.]+\s+([\d.]+)\s.*\[(.+)\]")
 
 
 @dataclass(frozen=True)
@@ -65,39 +63,24 @@ class TFLiteLog:
 
 
 def read_tflite_log(path: Path) -> TFLiteLog:
-    """The log in the text file `path`.
+    """The log in the text file `path`, of one benchmark with one profile.
 
     Raises:
         ArtefactError: The file is missing, or was cut short before the end of the profile.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = lines_of(path.read_bytes())
+        benchmarks, tables = read_benchmarks(lines), read_tables(lines)
     except FileNotFoundError:
         raise ArtefactError(f"{path} does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtefactError(f"{path} is not readable text ({error}).") from error
-    runs = [found for line in lines if (found := _RUN.search(line))]
-    operators, announced = _profile(lines)
-    # The first of the two stretches of runs is the warm-up; the profile repeats them together.
-    if len(runs) < 2 or not operators or len(operators) != announced:
+    except (OSError, ArtefactError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}") from error
+    stats = [benchmark.stat for benchmark in benchmarks if benchmark.stat]
+    if len(stats) != 1 or len(tables) != 1 or not tables[0].is_counted:
         raise ArtefactError(
-            f"{path} announces {announced} operators and lists {len(operators)}, after "
-            f"{len(runs)} stretches of runs: it is no log of benchmark_model with its profile, or "
-            "was cut short."
+            f"{path} holds {len(stats)} measured stretches of runs and {len(tables)} profiles: it "
+            "is no log of benchmark_model with its profile, or was cut short."
         )
-    count, mean_us, std_us = runs[1].groups()
-    return TFLiteLog(int(count), float(mean_us) / 1e3, float(std_us) / 1e3, operators)
-
-
-def _profile(lines: list[str]) -> tuple[tuple[LoggedOperator, ...], int]:
-    """The operators of the section `Run Order`, and how many the log says there are."""
-    section, found, announced = "", [], 0
-    for line in lines:
-        if heading := _SECTION.search(line):
-            section = heading.group(1)
-        elif "Number of nodes executed:" in line:
-            announced = int(line.rpartition(":")[2])
-        elif section == "Run Order" and (match := _OPERATOR.fullmatch(line.strip())):
-            kind, latency_ms, name = match.groups()
-            found.append(LoggedOperator(kind, name, float(latency_ms)))
-    return tuple(found), announced
+    operators = (LoggedOperator(row.kind, row.name, row.mean_ms) for row in tables[0].rows)
+    values_ms = stats[0].values_ms
+    return TFLiteLog(stats[0].count, values_ms["avg"], values_ms["std"], tuple(operators))

@@ -26,8 +26,9 @@ class Level(StrEnum):
 
     NETWORK = "network"
     OPERATOR = "operator"
-    DELEGATE = "delegate"
-    KERNEL = "kernel"
+    SUBGRAPH = "subgraph"  # what runs inside of an operator: the body of a loop, a branch
+    DELEGATE = "delegate"  # what a delegate of TFLite runs in place of operators
+    KERNEL = "kernel"  # what an operator runs on the device
 
 
 class Statistic(StrEnum):

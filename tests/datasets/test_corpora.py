@@ -15,13 +15,10 @@ from elat.datasets.corpora.locate import Corpus, corpus_path
 from elat.datasets.corpora.nas_bench_macro import NAS_BENCH_MACRO, read_nas_bench_macro
 from elat.datasets.corpora.proxyless_table import (
     PROXYLESS_TABLE,
-    operators_of_key,
     read_proxyless_table,
 )
 from elat.datasets.corpora.tflite_log import PROXYLESS_MOBILE_LOG, read_tflite_log
 from elat.latency.operators.conv import Conv
-from elat.latency.operators.global_pool import GlobalPool
-from elat.latency.operators.linear import Linear
 from elat.latency.operators.mbconv import MBConv
 from elat.search.architecture import Architecture
 from elat.search.expected_latency import ExpectedLatency
@@ -32,8 +29,10 @@ MOBILE = (
     "e6k5 e3k5 e3k5 e3k5 e6k7 e6k7 e3k7 e3k7 e6k7"
 )
 LOG = """STARTING!
+Running benchmark for 10 iterations
 count=10 first=2000 curr=1100 min=1000 max=2000 avg=1200.5 std=50
 
+Running benchmark for 100 iterations
 count=100 first=1000 curr=1000 min=900 max=1100 avg=1000.5 std=25
 ============================== Run Order ==============================
    [node type]  [start]  [first]  [avg ms]  [%]  [cdf%]  [mem KB]  [times called]  [Name]
@@ -65,29 +64,6 @@ def test_a_missing_corpus_is_an_error_that_says_where_to_get_it(monkeypatch, tmp
 
 
 class TestProxylessTable:
-    def test_keys_are_operators(self):
-        block = "expanded_conv-input:56x56x24-output:28x28x40-expand:6-kernel:5-stride:2-idskip:0"
-        assert operators_of_key(block) == (MBConv(24, 40, 56, 5, 2, 6),)
-        stem = "Conv-input:224x224x3-output:112x112x32"
-        assert operators_of_key(stem) == (Conv(3, 32, 224, 3, 2),)
-        head = "Conv_1-input:7x7x320-output:7x7x1280"
-        assert operators_of_key(head) == (Conv(320, 1280, 7, 1),)
-        logits = "Logits-input:7x7x1280-output:1000"
-        assert operators_of_key(logits) == (GlobalPool(1280, 7), Linear(1280, 1000))
-
-    @pytest.mark.parametrize(
-        "key",
-        [
-            "Conv2-input:7x7x320-output:7x7x1280",
-            "expanded_conv-input:7x7x8-output:7x7x8-expand:3-kernel:3-stride:1-idskip:0",
-            "expanded_conv-input:7x7x8-output:7x7x8-expand:3-kernel:3-stride:2-idskip:0",
-            "expanded_conv-input:7x9x8-output:7x9x8-expand:3-kernel:3-stride:1-idskip:1",
-        ],
-    )
-    def test_keys_that_no_operator_fits_are_refused(self, key):
-        with pytest.raises(ArtefactError, match="the key"):
-            operators_of_key(key)
-
     @pytest.mark.parametrize(
         "text",
         [
@@ -101,7 +77,7 @@ class TestProxylessTable:
     def test_damaged_tables_are_refused(self, tmp_path, text):
         path = tmp_path / "table.yaml"
         path.write_text(text)
-        with pytest.raises(ArtefactError, match=r"get|holds no table"):
+        with pytest.raises(ArtefactError, match=r"get the file again"):
             read_proxyless_table(path)
 
     def test_expected_latency_of_the_paper_s_space(self):
