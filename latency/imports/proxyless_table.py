@@ -62,6 +62,7 @@ class ProxylessTable(Importer):
             resolution=None,
             rows=tuple(rows),
             sha256=sha256_of(data),
+            facts={"method": "sampled"},
         )
 
 
