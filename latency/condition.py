@@ -25,16 +25,26 @@ class Precision(StrEnum):
 class Method(StrEnum):
     """How an operator was isolated for timing.
 
-    `BLOCK` times the operator alone as a model, `ISOLATED` each of its primitives. `SLOPE` asks
-    what one copy more costs, `IN_SITU` what it costs between two cheap neighbours, so that the
-    layout changes and call overhead that an isolated operator pays, and a network does not, drop
-    out. Each is a file of `latency/methods`.
+    `BLOCK` times the operator alone as a model, `KERNEL` takes off what its profile says is no
+    kernel, `ISOLATED` times each of its primitives. `SLOPE` asks what one copy more costs,
+    `IN_SITU` what it costs between two cheap neighbours, so that the layout changes and call
+    overhead that an isolated operator pays, and a network does not, drop out. `SAMPLED` averages
+    over profiles of random networks. Each is a file of `latency/methods`.
     """
 
     BLOCK = "block"
+    KERNEL = "kernel"
     ISOLATED = "isolated"
     SLOPE = "slope"
     IN_SITU = "in_situ"
+    SAMPLED = "sampled"
+
+
+class Cache(StrEnum):
+    """What a run finds in the caches: what the same run left there, or nothing (`cold.py`)."""
+
+    HOT = "hot"
+    COLD = "cold"
 
 
 class Interval(StrEnum):
@@ -51,6 +61,7 @@ class RuntimeSection(Settings):
     batch: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)
     method: Method = Method.BLOCK
+    cache: Cache = Cache.HOT
     options: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
@@ -71,7 +82,7 @@ class Condition:
         device: The id of the device's card.
         runtime: A name of the runtime registry, and `runtime_version` what was installed.
         options: The runtime's options (graph level, spinning, delegate), sorted by name.
-        cache: State of the caches before a run; `"hot"` means the previous run was the same.
+        cache: State of the caches before a run.
     """
 
     device: str
@@ -82,7 +93,7 @@ class Condition:
     threads: int
     method: Method
     options: tuple[Option, ...]
-    cache: str = "hot"
+    cache: Cache = Cache.HOT
     interval: Interval = Interval.HOST_TO_HOST
     launch: str = "process"
 
@@ -106,6 +117,7 @@ class Condition:
             threads=section.threads,
             method=section.method,
             options=tuple(sorted(options.items())),
+            cache=section.cache,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -120,6 +132,7 @@ class Condition:
                 **data,
                 "precision": Precision(data["precision"]),
                 "method": Method(data["method"]),
+                "cache": Cache(data["cache"]),
                 "interval": Interval(data["interval"]),
                 "options": tuple(sorted(data["options"].items())),
             }
@@ -137,7 +150,8 @@ class Condition:
         return self.runtime_version if repeated else f"{self.runtime} {self.runtime_version}"
 
     def __str__(self) -> str:
+        cold = ", cold caches" if self.cache is Cache.COLD else ""
         return (
-            f"{self.device} ({self.engine}, {self.precision}, "
-            f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}, {self.method})"
+            f"{self.device} ({self.engine}, {self.precision}, batch {self.batch}, "
+            f"{self.threads} thread{'s' * (self.threads > 1)}, {self.method}{cold})"
         )

@@ -21,7 +21,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,7 +38,8 @@ from ..core.errors import (
 from ..core.seeding import numpy_generator
 from ..devices.state import cpu_ticks, fingerprint, state, steal_pct
 from .artefacts import read_artefact
-from .condition import Condition
+from .cold import ColdSession, cache_sweep
+from .condition import Cache, Condition
 from .launch import Launch
 from .protocol import Protocol
 from .runtimes import Runtime, Session, runtimes
@@ -124,6 +125,7 @@ class Worker:
         self._group = 0
         self._sentinel: tuple[Path, Condition, Slot] | None = None
         self._runtimes: dict[str, Runtime] = {}
+        self._sweep: Callable[[], None] | None = None
         self._said_at = 0.0
 
     def serve(self, lines: Iterator[str]) -> None:
@@ -135,7 +137,7 @@ class Worker:
                     continue
                 try:
                     request = _Request.parse(line)
-                    _pin(request.affinity)
+                    pin(request.affinity)
                     runtime = self._runtime(request.condition.runtime)
                     self._open_sentinel(request, runtime, stack)
                     self._time_group(request, runtime)
@@ -151,6 +153,12 @@ class Worker:
         if name not in self._runtimes:
             self._runtimes[name] = runtimes[name]()
         return self._runtimes[name]
+
+    def _cache_sweep(self) -> Callable[[], None]:
+        """What empties the caches, the same for every request: it holds much memory."""
+        if self._sweep is None:
+            self._sweep = cache_sweep()
+        return self._sweep
 
     def _time_group(self, request: _Request, runtime: Runtime) -> None:
         """Load, check and warm the group's cases, time those that are right, answer each."""
@@ -200,7 +208,12 @@ class Worker:
         output_error = artefact.check(session.output())
         protocol = request.protocol
         warm = warm_up(session, protocol, Clock.of(request.condition.threads))
-        slot = make_slot(session, warm, protocol.slice_ms, protocol, repeats)
+        if request.condition.cache is Cache.COLD:
+            slot = Slot(
+                ColdSession(session, self._cache_sweep()), loops=1, settle=0, repeats=repeats
+            )
+        else:
+            slot = make_slot(session, warm, protocol.slice_ms, protocol, repeats)
         self._order += 1
         return _Loaded(
             case, self._order - 1, started, init_ms, first_call_ms, output_error, warm, slot
@@ -256,7 +269,7 @@ def _described(error: Exception) -> dict[str, str]:
     return {"class": error_class(error), "message": str(error) or type(error).__name__}
 
 
-def _pin(affinity: tuple[int, ...] | None) -> None:
+def pin(affinity: tuple[int, ...] | None) -> None:
     """Keep this process on the CPUs `affinity`; None leaves it to the scheduler.
 
     Raises:

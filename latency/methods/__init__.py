@@ -13,14 +13,18 @@ from .base import Evidence, Found, Subjects, TimingMethod
 from .block import Block
 from .in_situ import InSitu
 from .isolated import Isolated
+from .kernel import Kernel
+from .sampled import Sampled
 from .slope import Slope
 
 METHODS: Mapping[Method, TimingMethod] = MappingProxyType(
     {
         Method.BLOCK: Block(),
+        Method.KERNEL: Kernel(),
         Method.ISOLATED: Isolated(),
         Method.SLOPE: Slope(),
         Method.IN_SITU: InSitu(),
+        Method.SAMPLED: Sampled(),
     }
 )
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ..entry import Entry
 from ..measurement import Measurement
 from ..operators import Operator
 from ..operators.chain import Chain
 from ..operators.dag import Dag
+
+if TYPE_CHECKING:
+    from ..profiling.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,15 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a method's cases, by case; what could not be measured is missing."""
+    """What is known of a method's cases, by case; what could not be measured is missing.
+
+    Attributes:
+        measured: Measurements of cases as they stand.
+        profiles: Where the time of a run goes.
+    """
 
     measured: Mapping[Operator, Measurement]
+    profiles: Mapping[Operator, Profile] = field(default_factory=dict)
 
 
 class Found(NamedTuple):
@@ -62,6 +71,14 @@ class TimingMethod(ABC):
         Raises:
             UnsupportedOperatorError: This method has no way to time one of the operators.
             ConfigError: It looks into networks, and there are none.
+        """
+
+    @abstractmethod
+    def profiled(self, subjects: Subjects) -> tuple[Operator, ...]:
+        """The models among `cases` to profile as well, in a pass of its own.
+
+        Raises:
+            ConfigError: As `cases` does.
         """
 
     @abstractmethod

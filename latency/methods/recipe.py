@@ -46,6 +46,9 @@ class RecipeMethod(TimingMethod):
         models = (model for o in subjects.busy for model, _ in self.recipe(o).terms)
         return tuple(dict.fromkeys(models))
 
+    def profiled(self, subjects: Subjects) -> tuple[Operator, ...]:
+        return ()
+
     def emphasised(self, subjects: Subjects) -> frozenset[Operator]:
         """The models that several operators' recipes have in common."""
         count = Counter(model for o in subjects.busy for model, _ in self.recipe(o).terms)

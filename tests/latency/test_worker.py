@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from elat.latency.artefacts import ArtefactCache
-from elat.latency.condition import Condition, Method, Precision
+from elat.latency.condition import Cache, Condition, Method, Precision
 from elat.latency.launch import Launch
 from elat.latency.launcher import default_command
 from elat.latency.operators.conv import Conv
@@ -197,3 +197,15 @@ def test_the_worker_needs_no_torch():
         "assert 'scipy' not in sys.modules and 'sqlite3' not in sys.modules"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
+
+
+def test_cold_runs_are_single_and_swept_before_each(folders, monkeypatch):
+    """The sentinel tells the machine's speed and stays hot."""
+    sweeps = []
+    monkeypatch.setattr("elat.latency.worker.cache_sweep", lambda: lambda: sweeps.append(None))
+    cold = replace(CONDITION, cache=Cache.COLD).to_json()
+    found = answers(served(request([("a", folders[0], 1)], folders[1], condition=cold)))
+    launch = Launch.from_json(found["a"]["launch"])
+    assert [sample.loops for sample in launch.samples] == [1] * len(sweeps)
+    assert len(sweeps) >= PROTOCOL.passes
+    assert all(sample.loops > 2 for sample in launch.sentinel)
