@@ -51,7 +51,9 @@ def corrected(measurements: Sequence[Measurement]) -> list[Measurement]:
     return result
 
 
-def slowness_by_worker(launches: Sequence[Launch], clock: Clock) -> dict[str, float]:
+def slowness_by_worker(
+    launches: Sequence[Launch], clock: Clock, first: Sequence[Launch] | None = None
+) -> dict[str, float]:
     """Logarithm of the sentinel's time over that at the reference speed, for each worker with one.
 
     A worker's time is the median over its launches; the reference is the median over the first
@@ -59,19 +61,26 @@ def slowness_by_worker(launches: Sequence[Launch], clock: Clock) -> dict[str, fl
     there are so many.
 
     Args:
-        launches: All launches of a condition, in the order in which they were taken.
+        launches: All launches of each worker that is asked for, in the order of recording.
         clock: The clock that decides.
+        first: All launches of the condition's first workers; by default they are in `launches`.
     """
+    logs = _sentinel_logs(launches, clock)
+    if not logs:
+        return {}
+    known = logs if first is None else _sentinel_logs(first, clock)
+    reference = statistics.median(list(known.values())[:REFERENCE_WORKERS])
+    return {worker: value - reference for worker, value in logs.items()}
+
+
+def _sentinel_logs(launches: Sequence[Launch], clock: Clock) -> dict[str, float]:
+    """Logarithm of the sentinel's time in ms, for each worker with one, the earliest first."""
     by_worker: dict[str, list[float]] = defaultdict(list)
     for launch in launches:
         value = launch.sentinel_ms(clock)
         if value is not None:
             by_worker[launch.worker].append(value)
-    logs = {worker: log(statistics.median(values)) for worker, values in by_worker.items()}
-    if not logs:
-        return {}
-    reference = statistics.median(list(logs.values())[:REFERENCE_WORKERS])
-    return {worker: value - reference for worker, value in logs.items()}
+    return {worker: log(statistics.median(values)) for worker, values in by_worker.items()}
 
 
 def _layout(measurements: Sequence[Measurement]) -> _Layout:

@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from ...core.artefact import canonical_json
+from ...core.errors import ConfigError
+from ..condition import Condition
 from ..launch import Launch
+from ..measurement import ORIGINS
+from ..operators import Operator
+from ..protocol import SCREEN, Protocol
 from ..sample import Sample
 from .database import Database
 from .documents import Documents
 
 COLUMNS = "id, operator, origin, protocol, environment, meta, samples, sentinel, state"
 _META = frozenset(field.name for field in fields(Launch)) - {"samples", "sentinel"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One launch and all that is kept with it.
+
+    Attributes:
+        operator: What was timed.
+        condition: Under what.
+        launch: What one worker found.
+        state: The machine's state at the launch (`devices.state.state`).
+        origin: `measured`, `imported` or `simulated`.
+        protocol: Under which it was taken.
+        environment: The machine's fingerprint, stored once however many launches share it.
+    """
+
+    operator: Operator
+    condition: Condition
+    launch: Launch
+    state: Mapping[str, Any] = field(hash=False)
+    origin: str
+    protocol: Protocol = SCREEN
+    environment: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.origin not in ORIGINS:
+            raise ConfigError(f"Origin {self.origin!r} is unknown. Known: {', '.join(ORIGINS)}.")
 
 
 @dataclass(frozen=True)

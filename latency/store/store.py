@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ...core.artefact import canonical_json
 from ...core.errors import ConfigError
-from ..common_mode import corrected, slowness_by_worker
 from ..condition import Condition
 from ..launch import Launch
-from ..measurement import ORIGINS, Failure, Measurement
+from ..measurement import Failure, Measurement
 from ..operators import Operator
 from ..protocol import SCREEN, Protocol
-from ..sample import Clock
+from ..summary import Summary
 from .database import Database
 from .documents import Documents
-from .rows import COLUMNS, LaunchRow, packed, unpacked
+from .measurements import Reader
+from .postgresql import URL_STARTS, open_postgresql
+from .rows import Record, packed
 from .sqlite import open_sqlite
+from .summaries import Summaries
 
 if TYPE_CHECKING:
     from ..imports import Imported
+
+
+_ROWS_AT_ONCE = 1000
+_INSERT_LAUNCH = (
+    "INSERT INTO launches (operator, condition, protocol, environment, origin, worker, meta,"
+    " samples, sentinel, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class MeasurementStore:
@@ -34,10 +44,18 @@ class MeasurementStore:
     Each launch is one transaction: a process killed at any moment loses nothing that was recorded.
     """
 
-    def __init__(self, path: Path, database: Database) -> None:
-        self.path = path
+    def __init__(self, database: Database) -> None:
         self._db = database
         self._documents = Documents(database)
+
+    @property
+    def location(self) -> str:
+        """What `--store` opens it with again: its path, or its URL without a password."""
+        return self._db.location
+
+    @property
+    def path(self) -> Path:
+        return Path(self.location)
 
     def record_launch(
         self,
@@ -50,31 +68,17 @@ class MeasurementStore:
         protocol: Protocol = SCREEN,
         environment: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Add one launch; it is safe on return.
+        """Add one launch, as `record_launches` does."""
+        self.record_launches(
+            [Record(operator, condition, launch, state, origin, protocol, environment)]
+        )
 
-        Args:
-            operator: What was timed.
-            condition: Under what.
-            launch: What one worker found.
-            state: The machine's state at the launch (`devices.state.state`).
-            origin: `measured`, `imported` or `simulated`.
-            protocol: Under which it was taken.
-            environment: The machine's fingerprint, stored once however many launches share it.
-        """
-        if origin not in ORIGINS:
-            raise ConfigError(f"Origin {origin!r} is unknown. Known: {', '.join(ORIGINS)}.")
-        columns = packed(launch, state)
+    def record_launches(self, records: Iterable[Record]) -> None:
+        """Add launches, all or none; they are safe on return."""
         with self._transaction():
-            self._db.change(
-                "INSERT INTO launches (operator, condition, protocol, environment, origin, worker,"
-                " meta, samples, sentinel, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                self._documents.add_operator(operator),
-                self._documents.add_condition(condition),
-                self._documents.add_protocol(protocol),
-                self._documents.add_environment(environment),
-                origin,
-                *columns,
-            )
+            left = iter(records)
+            while some := [self._row(record) for record in islice(left, _ROWS_AT_ONCE)]:
+                self._db.change_many(_INSERT_LAUNCH, some)
 
     def record_failure(
         self, operator: Operator, condition: Condition, error_class: str, message: str
@@ -187,46 +191,58 @@ class MeasurementStore:
             found[operators[operator]].append(Failure(error_class, message))
         return {operator: tuple(failures) for operator, failures in found.items()}
 
-    def measurements(self, condition: Condition) -> list[Measurement]:
-        """Everything known under `condition`, one measurement for each operator and origin.
+    def measurements(
+        self, condition: Condition, operators: Iterable[Operator] | None = None
+    ) -> list[Measurement]:
+        """What is known under `condition`, one measurement for each operator and origin.
 
-        The reference speed and the workers' drift rest on all launches of the condition.
+        The reference speed and the workers' drift rest on other launches of the condition, too:
+        measurements of a few `operators` are the same as if all were asked for, but read only
+        what theirs rest on.
 
         Raises:
             ArtefactError: A row is not readable.
         """
-        rows = self._db.rows(
-            f"SELECT {COLUMNS} FROM launches WHERE condition = ? ORDER BY id",
-            self._documents.condition(condition),
-        )
-        read = [unpacked(row, self._db, self._documents) for row in rows]
-        grouped: dict[str, dict[int, list[LaunchRow]]] = defaultdict(lambda: defaultdict(list))
-        for row in read:
-            grouped[row.origin][row.operator].append(row)
-        operators = self._documents.operators(row.operator for row in read)
-        protocols = self._documents.protocols()
-        found: list[Measurement] = []
-        for origin, cases in grouped.items():
-            slowness = slowness_by_worker(
-                [row.launch for row in read if row.origin == origin],
-                Clock.of(condition.threads),
-            )
-            measurements = [
-                Measurement(
-                    operator=operators[operator],
-                    condition=condition,
-                    launches=tuple(row.launch for row in group),
-                    state_before=group[0].state,
-                    state_after=group[-1].state,
-                    origin=origin,
-                    slowness=_of_launches(slowness, [row.launch for row in group]),
-                    protocol=protocols[group[-1].protocol],
-                    environments=len({row.environment for row in group}),
-                )
-                for operator, group in cases.items()
+        reader = Reader(self._db, self._documents, condition)
+        with self._db.snapshot():
+            links = reader.links()
+            if operators is None:
+                return [found.measurement for found in reader.measurements(links, links.parts())]
+            wanted = self._documents.numbers_of(operators)
+            parts = links.parts_with(wanted)
+            return [
+                found.measurement
+                for found in reader.measurements(links, parts)
+                if found.operator in wanted
             ]
-            found += corrected(measurements)
-        return found
+
+    def summaries(
+        self, condition: Condition, operators: Iterable[Operator] | None = None
+    ) -> dict[Operator, list[Summary]]:
+        """The statistics of `measurements`, by operator, one for each of its origins.
+
+        They are kept beside the launches: where none came since they were last asked for, no
+        launch is read.
+
+        Raises:
+            ArtefactError: A row is not readable.
+        """
+        kept = Summaries(self._db, self._documents, condition)
+        kept.refresh()
+        if operators is None:
+            rows = kept.read()
+            known = self._documents.operators(row[0] for row in rows)
+        else:
+            known = self._documents.numbers_of(operators)
+            rows = kept.read(list(known))
+        found: dict[Operator, list[Summary]] = defaultdict(list)
+        for number, origin, last_launch, text in sorted(rows, key=lambda row: row[:2]):
+            data = self._documents.parsed(text)
+            operator = known[number]
+            found[operator].append(
+                Summary.from_json(data, operator, condition, origin, last_launch)
+            )
+        return dict(found)
 
     def measurement(self, operator: Operator, condition: Condition) -> Measurement | None:
         """What is known of `operator` under `condition`, or None.
@@ -234,7 +250,7 @@ class MeasurementStore:
         Raises:
             ConfigError: There are launches of several origins.
         """
-        found = [m for m in self.measurements(condition) if m.operator == operator]
+        found = self.measurements(condition, [operator])
         if len(found) > 1:
             origins = " and ".join(m.origin for m in found)
             raise ConfigError(f"{operator} has {origins} launches under {condition}: choose one.")
@@ -261,11 +277,21 @@ class MeasurementStore:
     def environments(self, condition: Condition) -> list[dict[str, Any]]:
         """The distinct fingerprints under which launches of `condition` were taken."""
         rows = self._db.rows(
-            "SELECT DISTINCT e.json FROM environments e JOIN launches l ON l.environment = e.id"
-            " WHERE l.condition = ? ORDER BY e.id",
+            "SELECT json FROM environments WHERE id IN"
+            " (SELECT environment FROM launches WHERE condition = ?) ORDER BY id",
             self._documents.condition(condition),
         )
         return [self._documents.parsed(row[0]) for row in rows]
+
+    def _row(self, record: Record) -> tuple[Any, ...]:
+        return (
+            self._documents.add_operator(record.operator),
+            self._documents.add_condition(record.condition),
+            self._documents.add_protocol(record.protocol),
+            self._documents.add_environment(record.environment),
+            record.origin,
+            *packed(record.launch, record.state),
+        )
 
     def _case(self, operator: Operator, condition: Condition) -> tuple[int, int]:
         return self._documents.add_operator(operator), self._documents.add_condition(condition)
@@ -281,22 +307,31 @@ class MeasurementStore:
 
 
 @contextmanager
-def open_store(path: Path, create: bool = True) -> Iterator[MeasurementStore]:
-    """The store at `path`, made if it is new and `create` is set; closed at the end.
+def open_store(where: Path | str, create: bool = True) -> Iterator[MeasurementStore]:
+    """The store at `where`, made if it is new and `create` is set; closed at the end.
+
+    Args:
+        where: The path of an SQLite file, or the URL of a PostgreSQL database,
+            `postgresql://USER@HOST:PORT/DATABASE`.
+        create: Whether to make the store where there is none.
 
     Raises:
-        ArtefactError: The file is missing, corrupt, truncated, no store, or of a newer elat.
+        ConfigError: A URL of another kind, or one that is not well formed.
+        UnavailableError: The database cannot be reached.
+        ArtefactError: The store is missing, corrupt, truncated, none at all, or of a newer elat.
     """
-    with open_sqlite(path, create) as database:
-        yield MeasurementStore(path, database)
+    given = str(where)
+    if given.startswith(URL_STARTS):
+        opened: AbstractContextManager[Database] = open_postgresql(given, create)
+    elif "://" in given:
+        raise ConfigError(
+            f"A store is an SQLite file or a postgresql:// URL; found {given.split('://')[0]}://."
+        )
+    else:
+        opened = open_sqlite(Path(where), create)
+    with opened as database:
+        yield MeasurementStore(database)
 
 
 def _now_utc() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _of_launches(slowness: dict[str, float], launches: list[Launch]) -> tuple[float, ...]:
-    """The slowness of each of `launches`; empty unless all of them have a sentinel."""
-    if any(launch.worker not in slowness for launch in launches):
-        return ()
-    return tuple(slowness[launch.worker] for launch in launches)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elat.core.errors import ArtefactError
-from elat.latency.condition import Condition, Method, Precision
 from elat.latency.flags import Flag
 from elat.latency.imports import Imported, Quantity, Row, Statistic
 from elat.latency.imports.serial import from_json, to_json
-from elat.latency.operators.chain import Chain
-from elat.latency.operators.conv import Conv
-from elat.latency.operators.global_pool import GlobalPool
-from elat.latency.store import open_store
 
-CONV = Conv(3, 8, resolution=8, kernel=3)
-CHAIN = Chain((CONV, GlobalPool(8, 8)))
-CONDITION = Condition("desk", "simulated", "1", Precision.FP32, 1, 1, Method.BLOCK, ())
+from .made import CHAIN, CONDITION, CONV
 
 values = st.floats(0, 1e9)
 facts = st.dictionaries(
@@ -53,23 +48,15 @@ imported = st.builds(
 )
 
 
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path / "store.db") as opened:
-        yield opened
-
-
 @given(found=st.lists(imported, max_size=3, unique_by=lambda each: each.sha256))
 @settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_imports_come_back_as_they_were(tmp_path, found):
-    path = tmp_path / "round.db"
-    path.unlink(missing_ok=True)
-    with open_store(path) as store:
-        assert all(store.record_import(each) for each in found)
-    with open_store(path) as store:
-        assert store.imports() == found
+def test_imports_come_back_as_they_were(store, found):
+    known = store.imports()
+    new = [each for each in found if each.sha256 not in {other.sha256 for other in known}]
+    assert [store.record_import(each) for each in found] == [each in new for each in found]
+    assert store.imports() == known + new
 
 
 def an_import(**changes):
@@ -98,7 +85,7 @@ def test_fields_with_a_default_may_be_missing_and_others_may_not():
 
 
 def test_profiles_are_kept_by_case_with_the_newest_last(store):
-    other = Condition("other", "simulated", "1", Precision.FP32, 1, 1, Method.BLOCK, ())
+    other = replace(CONDITION, device="other")
     for operator, condition, number in (
         (CONV, CONDITION, 1),
         (CHAIN, CONDITION, 2),
