@@ -12,6 +12,7 @@ from . import options
 from .aggregation_cost import aggregation_cost
 from .console import print_json, print_table, progress, say
 from .measuring import draw_measuring
+from .measuring_exam import measuring
 
 if TYPE_CHECKING:
     from ..flows.exam import Kept
@@ -26,11 +27,13 @@ ExamDevice = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to `app`."""
     exams = typer.Typer(
-        no_args_is_help=True, help="Judge searches on published accuracies; measure aggregation."
+        no_args_is_help=True,
+        help="Judge searches on published accuracies, and the meter; measure aggregation.",
     )
     exams.command("nas-bench-macro")(nas_bench_macro)
     exams.command("perfect-supernet")(perfect_supernet)
     exams.command("aggregation-cost")(aggregation_cost)
+    exams.command("measuring")(measuring)
     app.add_typer(exams, name="exam")
 
 

@@ -21,7 +21,7 @@ from ..measurement import SIMULATED, Measurement
 from ..operators.identity import Identity
 from ..protocol import Protocol
 from ..sample import Clock
-from ..timing import interleave, make_slot, warm_up
+from ..timing import Slot, interleave, make_slot, warm_up
 from .machine import Machine, MachineModel, SimulatedSession
 
 SENTINEL_MS = 0.1
@@ -100,6 +100,7 @@ class _Campaign:
         """One fresh worker times every unfinished case; then those that need no more drop out."""
         taken = self._count(self.unfinished[0])
         self.machine.wait(self.protocol.pause_s(taken, 0.0) + _START_S)
+        begun = self.machine.now_ns
         groups = ceil(len(self.unfinished) / self.protocol.group_size)
         order = self.random.permutation(self.unfinished)
         worker = self.machine.normal(self.machine.model.worker_sd)
@@ -108,12 +109,12 @@ class _Campaign:
         warm = warm_up(reference, self.protocol, clock)
         sentinel = make_slot(reference, warm, self.protocol.sentinel_ms, self.protocol)
         for number, group in enumerate(np.array_split(order, groups)):
-            self._group(group.tolist(), f"{taken}/{number}", worker, sentinel)
+            self._group(group.tolist(), f"{begun:.0f}/{number}", worker, sentinel)
         if self.protocol.is_look(taken + 1):
             found = self._measured()
             self.unfinished = [c for c in self.unfinished if not self._is_finished(found[c])]
 
-    def _group(self, group: list[int], name: str, worker: float, sentinel: object) -> None:
+    def _group(self, group: list[int], name: str, worker: float, sentinel: Slot) -> None:
         clock = Clock.of(self.threads)
         begun = datetime.fromtimestamp(self.machine.now_ns / 1e9, UTC).isoformat()
         slots, warmed = [], []
@@ -121,7 +122,7 @@ class _Campaign:
             session = SimulatedSession(self.machine, case, self.true_ms[case], worker)
             warmed.append(warm_up(session, self.protocol, clock))
             slots.append(make_slot(session, warmed[-1], self.protocol.slice_ms, self.protocol))
-        interleave(slots, sentinel, self.protocol, self.random, (), lambda index: None)  # type: ignore[arg-type]
+        interleave(slots, sentinel, self.protocol, self.random, (), lambda index: None)
         for order, (case, slot, warm) in enumerate(zip(group, slots, warmed, strict=True)):
             self.timed_ns += sum(sample.cpu_ns for sample in slot.samples)
             launch = Launch(
