@@ -22,7 +22,7 @@ import numpy as np
 
 from ..core.errors import MeasurementError
 from .protocol import Protocol
-from .runtimes.base import Session
+from .runtimes.base import Loop
 from .sample import Clock, Sample
 
 _MAX_LOOPS = 1 << 20
@@ -54,7 +54,7 @@ class Slot:
         error: Why the session dropped out while being timed, if it did.
     """
 
-    session: Session
+    session: Loop
     loops: int
     settle: int
     repeats: int = 1
@@ -68,7 +68,7 @@ class Slot:
         return self.session.time_loops(self.loops)
 
 
-def calibrate(session: Session, minimum_ms: float, clock: Clock) -> tuple[int, int]:
+def calibrate(session: Loop, minimum_ms: float, clock: Clock) -> tuple[int, int]:
     """Loops, doubled from one until a sample lasts `minimum_ms`, and the runs that it took.
 
     Raises:
@@ -88,7 +88,7 @@ def calibrate(session: Session, minimum_ms: float, clock: Clock) -> tuple[int, i
         loops *= 2
 
 
-def warm_up(session: Session, protocol: Protocol, clock: Clock) -> WarmUp:
+def warm_up(session: Loop, protocol: Protocol, clock: Clock) -> WarmUp:
     """Run until the medians of two successive windows agree, or the cap is reached."""
     loops, calls = calibrate(session, protocol.calibration_ms, clock)
     spent_ms = 0.0
@@ -107,7 +107,7 @@ def warm_up(session: Session, protocol: Protocol, clock: Clock) -> WarmUp:
 
 
 def make_slot(
-    session: Session, warm: WarmUp, minimum_ms: float, protocol: Protocol, repeats: int = 1
+    session: Loop, warm: WarmUp, minimum_ms: float, protocol: Protocol, repeats: int = 1
 ) -> Slot:
     """A slot whose slices last `minimum_ms` at least.
 

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 Options = dict[str, str | int | float | bool]
 
 
-class Session(ABC):
-    """One loaded artefact with its inputs in place."""
+class Loop(ABC):
+    """What can be run back to back."""
 
     @abstractmethod
     def time_loops(self, loops: int) -> Sample:
         """Time `loops` back-to-back runs, device synchronised at both ends, copies outside."""
+
+
+class Session(Loop):
+    """One loaded artefact with its inputs in place."""
 
     @abstractmethod
     def output(self) -> Array:

@@ -75,7 +75,7 @@ class OnnxRuntime(Runtime):
         import onnxruntime as ort
 
         options = self.options(dict(condition.options))
-        model = _load(ort, artefact, options, condition.threads)
+        model = load(ort, artefact, session_options(ort, options, condition.threads))
         binding = model.io_binding()
         given = model.get_inputs()
         if len(given) != len(inputs):
@@ -110,7 +110,8 @@ class _Session(Session):
 _Scale = tuple[np.float32, int] | None
 
 
-def _load(ort: Any, artefact: Path, options: Options, threads: int) -> Any:
+def session_options(ort: Any, options: Options, threads: int) -> Any:
+    """The `SessionOptions` of the library `ort` that the runtime's `options` stand for."""
     levels = ort.GraphOptimizationLevel
     settings = ort.SessionOptions()
     settings.graph_optimization_level = {
@@ -125,6 +126,16 @@ def _load(ort: Any, artefact: Path, options: Options, threads: int) -> Any:
     spinning = str(int(bool(options["spinning"])))
     settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
     settings.log_severity_level = _SILENT
+    return settings
+
+
+def load(ort: Any, artefact: Path, settings: Any) -> Any:
+    """An `InferenceSession` on the CPU.
+
+    Raises:
+        UnsupportedOperatorError: ONNX Runtime has no kernel for a node.
+        MeasurementError: It refuses the file.
+    """
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
     try:

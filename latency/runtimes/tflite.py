@@ -48,10 +48,10 @@ class TFLite(Runtime):
         return ".tflite"
 
     def unavailable_reason(self) -> str | None:
-        return None if _package() else _MISSING
+        return None if installed_package() else _MISSING
 
     def version(self) -> str:
-        package = _package()
+        package = installed_package()
         if package is None:
             raise UnavailableError(_MISSING)
         return f"{_PACKAGES[package]} {version(_PACKAGES[package])}"
@@ -73,12 +73,12 @@ class TFLite(Runtime):
     def open(
         self, artefact: Path, inputs: Sequence[Array], condition: Condition
     ) -> Iterator[Session]:
-        package = _package()
+        package = installed_package()
         if package is None:
             raise UnavailableError(_MISSING)
         library = importlib.import_module(f"{package}.interpreter")
         options = self.options(dict(condition.options))
-        interpreter = _load(library, artefact, options, condition.threads)
+        interpreter = load(library, artefact, options, condition.threads)
         places = interpreter.get_input_details()
         if len(places) != len(inputs):
             raise MeasurementError(f"{artefact} takes {len(places)} inputs, got {len(inputs)}.")
@@ -109,11 +109,17 @@ class _Session(Session):
         return np.ascontiguousarray(nchw, np.float32)
 
 
-def _package() -> str | None:
+def installed_package() -> str | None:
+    """The module that has the interpreter, or None if none is installed."""
     return next((name for name in _PACKAGES if find_spec(name) is not None), None)
 
 
-def _load(library: Any, artefact: Path, options: Options, threads: int) -> Any:
+def load(library: Any, artefact: Path, options: Options, threads: int) -> Any:
+    """An interpreter of `library` on `artefact`, its tensors allocated.
+
+    Raises:
+        MeasurementError: TFLite refuses the file.
+    """
     resolvers = library.OpResolverType
     resolver = (
         resolvers.AUTO if options["xnnpack"] else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES

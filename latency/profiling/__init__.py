@@ -1,0 +1,1 @@
+"""Where the time of a whole network goes: one figure for everything that its runtime executes."""

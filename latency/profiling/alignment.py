@@ -1,0 +1,154 @@
+"""Executed operators, of which only the kind is told, laid beside a TFLite model's in order.
+
+XNNPACK calls its operators by names of its own and runs them in the order of the model. The best
+alignment of both sequences is found by dynamic programming (Needleman and Wunsch 1970): kinds that
+fit gain, operators left out or put in cost, and a convolution is hardly ever left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .model_file import ModelFile, kinds
+from .raw import RawNode
+
+_UNARY = "ABS CEIL ELU EXP FLOOR GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC NEG RELU RELU6 RSQRT SQRT"
+_BINARY = "ADD DIV MAXIMUM MINIMUM MUL SQUARED_DIFFERENCE SUB"
+_MOVES = (
+    "CONCATENATION EXPAND_DIMS RESHAPE SLICE SPLIT SQUEEZE STRIDED_SLICE TRANSPOSE UNPACK PACK"
+)
+
+# Kinds of TFLite that an operator of XNNPACK may run, by the beginning of its name.
+_RUNS: dict[str, frozenset[str]] = {
+    name: kinds(text)
+    for name, text in {
+        "Add": "ADD",
+        "Average Pooling": "AVERAGE_POOL_2D MEAN",
+        "Batch Matrix Multiply": "BATCH_MATMUL FULLY_CONNECTED",
+        "Clamp": "RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1",
+        "Concatenate": "CONCATENATION PACK",
+        "Constant Pad": "PAD PADV2",
+        "Convert": "DEQUANTIZE QUANTIZE CAST",
+        "Convolution": "CONV_2D DEPTHWISE_CONV_2D",
+        "Copy": _MOVES,
+        "Deconvolution": "TRANSPOSE_CONV",
+        "Divide": "DIV",
+        "Dynamic Fully Connected": "FULLY_CONNECTED BATCH_MATMUL",
+        "Even Split": "SPLIT",
+        "Fully Connected": "CONV_2D FULLY_CONNECTED BATCH_MATMUL",
+        "Global Average Pooling": "AVERAGE_POOL_2D MEAN",
+        "HardSwish": "HARD_SWISH",
+        "Invalid Unary Op": f"{_UNARY} {_BINARY}",
+        "Max Pooling": "MAX_POOL_2D",
+        "Maximum": "MAXIMUM",
+        "Mean": "MEAN AVERAGE_POOL_2D SUM",
+        "Minimum": "MINIMUM",
+        "Multiply": "MUL",
+        "PReLU": "PRELU",
+        "Resize Bilinear": "RESIZE_BILINEAR",
+        "Sigmoid": "LOGISTIC",
+        "Slice": "SLICE SPLIT STRIDED_SLICE UNPACK",
+        "Softmax": "SOFTMAX",
+        "Squared Difference": "SQUARED_DIFFERENCE",
+        "Static Reshape": "EXPAND_DIMS RESHAPE SQUEEZE",
+        "Subtract": "SUB",
+        "Sum": "SUM MEAN",
+        "Tanh": "TANH",
+        "Transpose": "TRANSPOSE",
+    }.items()
+}
+_MOVEMENTS = ("Copy", "Static Reshape", "Transpose")
+_TAILS = ("Clamp", "Copy", "Static Reshape", "Transpose")
+_COMPUTE = kinds("BATCH_MATMUL CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED TRANSPOSE_CONV")
+_OFTEN_FUSED = kinds("PAD PADV2 RELU RELU6 RESHAPE SQUEEZE EXPAND_DIMS QUANTIZE")
+
+_CERTAIN, _COMPUTES, _FITS, _MAY_FIT = 1000.0, 10.0, 4.0, 1.0
+_LEAVE_OUT, _LEAVE_OUT_FUSED, _LEAVE_OUT_COMPUTE = -3.0, -1.0, -20.0
+_PUT_IN = -2.0
+_DIAGONAL, _SKIP, _EXTRA = 0, 1, 2
+
+
+def is_movement(kind: str) -> bool:
+    """Whether an operator of XNNPACK of this kind computes nothing."""
+    return kind.startswith(_MOVEMENTS)
+
+
+def align(model: ModelFile, executed: Sequence[RawNode]) -> tuple[int | None, ...]:
+    """The number of the model's node that each of `executed` runs, or None.
+
+    An operator that XNNPACK adds behind another as a part of it (the limits of an activation) runs
+    the same node.
+    """
+    numbers = [i for i in range(len(model.nodes)) if not model.is_constant(i)]
+    pinned = {node.original for node in executed if node.original is not None}
+    steps = _steps(model, numbers, executed, pinned)
+    found: list[int | None] = [None] * len(executed)
+    row, column = len(numbers), len(executed)
+    while row or column:
+        step = steps[row, column]
+        if step == _DIAGONAL:
+            found[column - 1] = numbers[row - 1]
+        row, column = row - (step != _EXTRA), column - (step != _SKIP)
+    for index in range(1, len(found)):
+        before = found[index - 1]
+        if found[index] is None and before is not None:
+            is_tail = _is_tail(executed[index].kind, model.nodes[before].kind)
+            found[index] = before if is_tail else None
+    return tuple(found)
+
+
+def _steps(
+    model: ModelFile, numbers: Sequence[int], executed: Sequence[RawNode], pinned: set[int]
+) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
+    """The best last step into each pair of prefixes: match, leave out, or put in."""
+    steps = np.zeros((len(numbers) + 1, len(executed) + 1), np.int8)
+    steps[0, 1:], steps[1:, 0] = _EXTRA, _SKIP
+    above = [_PUT_IN * column for column in range(len(executed) + 1)]
+    for row, number in enumerate(numbers, start=1):
+        kind = model.nodes[number].kind
+        skip = _left_out(kind)
+        current = [above[0] + skip]
+        for column, node in enumerate(executed, start=1):
+            choices = (
+                above[column - 1] + _gain(number, kind, node, pinned),
+                above[column] + skip,
+                current[-1] + _PUT_IN,
+            )
+            best = max(choices)
+            steps[row, column] = choices.index(best)
+            current.append(best)
+        above = current
+    return steps
+
+
+def _gain(number: int, kind: str, node: RawNode, pinned: set[int]) -> float:
+    if node.original is not None or number in pinned:
+        return _CERTAIN if node.original == number else -_CERTAIN
+    runs = _kinds_run_by(node.kind)
+    if runs is None:
+        return _MAY_FIT if kind not in _COMPUTE else -_CERTAIN
+    if kind not in runs:
+        return -_CERTAIN
+    if node.kind.startswith("Invalid"):
+        return _MAY_FIT
+    return _COMPUTES if kind in _COMPUTE else _FITS
+
+
+def _left_out(kind: str) -> float:
+    if kind in _COMPUTE:
+        return _LEAVE_OUT_COMPUTE
+    return _LEAVE_OUT_FUSED if kind in _OFTEN_FUSED else _LEAVE_OUT
+
+
+def _kinds_run_by(name: str) -> frozenset[str] | None:
+    fitting = [known for known in _RUNS if name.startswith(known)]
+    return _RUNS[max(fitting, key=len)] if fitting else None
+
+
+def _is_tail(name: str, kind: str) -> bool:
+    """Whether XNNPACK's operator `name` may be the end of what runs a node of `kind`."""
+    runs = _kinds_run_by(name)
+    is_limit = name.startswith("Clamp")
+    return is_limit or (name.startswith(_TAILS) and runs is not None and kind in runs)

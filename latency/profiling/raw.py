@@ -1,0 +1,94 @@
+"""What a runtime's own profiler said of one process, before anything is made of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Fact = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class RawNode:
+    """One thing that the runtime executed in every run.
+
+    Attributes:
+        name: As the runtime calls it.
+        kind: Of operation, as the runtime calls it.
+        times_ms: Its time in each profiled run, whole steps of the profiler's clock.
+        inputs: Names of the tensors that it reads, constants apart; empty if not told.
+        outputs: Names of the tensors that it writes; empty if not told.
+        original: Number of the model's node that it is, where the runtime tells.
+    """
+
+    name: str
+    kind: str
+    times_ms: tuple[float, ...]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    original: int | None = None
+
+    @property
+    def typical_ms(self) -> float:
+        """Mean of the middle half of its times.
+
+        As hard to disturb as the median; but where the clock counts whole microseconds, a median
+        counts them too, and a mean of many runs sees fractions.
+        """
+        return middle(self.times_ms)
+
+
+@dataclass(frozen=True)
+class RawProfile:
+    """The runs that one process profiled.
+
+    Attributes:
+        nodes: In order of execution.
+        run_ms: Time of each profiled run as the profiler saw it.
+        step_ms: Step of the profiler's clock. Both known profilers cut off what is below.
+        is_gapless: Whether a node ends with the reading of the clock that begins the next, so that
+            the profiler's own work is in no node, and nodes fill the run. Otherwise what
+            the profiler does for a node counts as that node's time.
+        facts: What else the runtime says, such as its options.
+    """
+
+    nodes: tuple[RawNode, ...]
+    run_ms: tuple[float, ...]
+    step_ms: float
+    is_gapless: bool
+    facts: Mapping[str, Fact] = field(default_factory=dict, hash=False)
+
+    @property
+    def typical_ms(self) -> float:
+        """Sum of the nodes."""
+        return sum(node.typical_ms for node in self.nodes)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RawProfile:
+        """The profile that `to_json` wrote."""
+        nodes = tuple(
+            RawNode(
+                node["name"],
+                node["kind"],
+                tuple(node["times_ms"]),
+                tuple(node["inputs"]),
+                tuple(node["outputs"]),
+                node["original"],
+            )
+            for node in data["nodes"]
+        )
+        rest = (tuple(data["run_ms"]), data["step_ms"], data["is_gapless"], data["facts"])
+        return cls(nodes, *rest)
+
+
+def middle(values: tuple[float, ...]) -> float:
+    """Mean of the middle half of `values`, of which there is at least one."""
+    ordered = sorted(values)
+    cut = len(ordered) // 4
+    return statistics.fmean(ordered[cut : len(ordered) - cut])
