@@ -7,13 +7,21 @@ from . import importers
 from .base import Importer
 from .refusals import refusal
 
+MAX_BYTES = 256 << 20
+
 
 def detect(data: bytes) -> tuple[str, Importer]:
     """The importer that recognises the file `data`, and its name.
 
     Raises:
-        ArtefactError: None does, or several do; says what the file is where that is known.
+        ArtefactError: None does, or several do, or it is larger than 256 MB; says what the file is
+            where that is known.
     """
+    if len(data) > MAX_BYTES:
+        raise ArtefactError(
+            f"it has {len(data) / 2**20:.0f} MB; at most {MAX_BYTES >> 20} MB are read. Measure "
+            "fewer runs."
+        )
     found = {
         name: importer for name in importers if (importer := importers[name]()).recognises(data)
     }

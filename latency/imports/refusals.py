@@ -27,6 +27,8 @@ def refusal(data: bytes) -> str | None:
         document = json_of(data)
     except ArtefactError:
         return None
+    if isinstance(document, list) and len(document) == 1:
+        document = document[0]
     if not isinstance(document, dict) or not document:
         return None
     return next((sentence for is_such, sentence in _OBJECTS if is_such(document)), None)
@@ -53,6 +55,22 @@ def _is_accuracy(document: dict[str, Any]) -> bool:
     )
 
 
+def _is_layer_information(document: dict[str, Any]) -> bool:
+    return isinstance(document.get("Layers"), list) and bool(document["Layers"])
+
+
+def _is_trtexec_metadata(document: dict[str, Any]) -> bool:
+    """Whether it is what TensorRT's engine explorer says beside the files of trtexec."""
+    return any(
+        keys <= document.keys()
+        for keys in (
+            {"performance_summary", "inference_options"},
+            {"model_options", "build_options"},
+            {"Name", "ComputeCapability"},
+        )
+    )
+
+
 def _is_shapes(document: dict[str, Any]) -> bool:
     """Whether every value is a short list of whole numbers: shapes, by the names of operators."""
     return all(
@@ -74,6 +92,17 @@ _BYTES: tuple[tuple[Callable[[bytes], object], str], ...] = (
     ),
 )
 _OBJECTS: tuple[tuple[Callable[[dict[str, Any]], object], str], ...] = (
+    (
+        _is_layer_information,
+        "says what the layers of a TensorRT engine are (trtexec --exportLayerInfo), not how long "
+        "they take. Import the profile of the same engine (--exportProfile); join_layers of "
+        "elat.latency.imports.trtexec_layers adds these to it.",
+    ),
+    (
+        _is_trtexec_metadata,
+        "says on what device or with which options trtexec ran. Import the times or the profile "
+        "that it wrote (--exportTimes, --exportProfile), or its log.",
+    ),
     (
         _is_network,
         "is the configuration of a network (net.config), which elat zoo show reads: it holds "
