@@ -47,7 +47,9 @@ class OpenvinoLog(Importer):
                 "expected: it was cut short, or is of several runs."
             )
         build = next((found[1] for line in lines if (found := _BUILD.match(line))), "")
-        settings = dict(found.groups() for line in lines if (found := _SETTING.fullmatch(line)))
+        settings = {
+            found[1]: found[2] for line in lines if (found := _SETTING.fullmatch(line.rstrip()))
+        }
         facts: dict[str, Fact] = {
             fact: settings[key] for key, fact in _SETTINGS.items() if key in settings
         }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import fsum
 
 from ...core.errors import ArtefactError
@@ -33,14 +33,28 @@ _NAME = re.compile(r"\[(.*)\](?::(\w+))?|(.*?)(?::(\d+))?", re.ASCII)
 
 @dataclass(frozen=True)
 class TableRow:
-    """One operator: TFLite's kind, the tensor's name, its number if any, and means in ms."""
+    """One operator.
+
+    Attributes:
+        kind: TFLite's type of operator.
+        name: Of the tensor that it writes.
+        index: Its number, if that is told; else empty.
+        mean_ms: Mean of one call.
+        calls: Times called in a run; 0 for what runs once, at initialisation.
+        reported_ms: Other statistics of one call, by name.
+    """
 
     kind: str
     name: str
     index: str
-    first_ms: float
     mean_ms: float
     calls: float
+    reported_ms: Mapping[str, float] = field(hash=False)
+
+    @property
+    def run_ms(self) -> float:
+        """Mean of all its calls in a run."""
+        return self.mean_ms * max(self.calls, 1.0)
 
 
 @dataclass(frozen=True)
@@ -132,22 +146,30 @@ def _row(line: str, columns: Sequence[str], number: int) -> TableRow:
             "table was damaged or cut short."
         )
     row = dict(zip(columns, cells, strict=True))
-    found = _NAME.fullmatch(row["name"])
-    bracketed, place, plain, plain_place = found.groups() if found else ("", "", "", "")
-    name = (plain if bracketed is None else bracketed) or row["node type"]
+    kind = row["node type"]
+    name, index = split_name(row["name"])
 
     def value(column: str) -> float:
-        what = f"{column} of {name!r} in line {number + 1}"
+        what = f"{column} of {name or kind!r} in line {number + 1}"
         return latency(decimal(row[column], what), what)
 
     return TableRow(
-        row["node type"],
-        name,
-        place or plain_place or "",
-        value("first"),
+        kind,
+        name or kind,
+        index,
         value("avg ms"),
         value("times called"),
+        {"first": value("first")},
     )
+
+
+def split_name(printed: str) -> tuple[str, str]:
+    """The name of a tensor and its operator's number, printed as `[name]:7` or `name:7`."""
+    found = _NAME.fullmatch(printed)
+    if found is None:
+        return printed, ""
+    bracketed, place, plain, plain_place = found.groups()
+    return (plain if bracketed is None else bracketed), place or plain_place or ""
 
 
 def _cells(line: str, count: int) -> list[str] | None:
@@ -185,12 +207,13 @@ def _counted(tables: Sequence[OpTable], lines: Sequence[str]) -> list[OpTable]:
 def table_rows(tables: Sequence[OpTable]) -> list[Row]:
     """The operators of `tables` as rows; what happens at initialisation is no latency of a run.
 
-    Shares are of the table's own sum. Those that the profiler prints can be of another total.
+    A row is all calls of an operator in one run, so that rows add up to it. Shares are of the
+    table's own sum; those that the profiler prints can be of another total.
     """
     rows = []
     for table in tables:
         kept = _of_runs(table)
-        total_ms = fsum(row.mean_ms for row in kept)
+        total_ms = fsum(row.run_ms for row in kept)
         rows += [_as_row(row, table, total_ms) for row in kept]
     return rows
 
@@ -210,18 +233,18 @@ def _of_runs(table: OpTable) -> list[TableRow]:
 def _as_row(row: TableRow, table: OpTable, total_ms: float) -> Row:
     facts: dict[str, Fact] = {LEVEL: table.level.value, "type": row.kind, "calls": row.calls}
     if total_ms > 0:
-        facts["share"] = row.mean_ms / total_ms
+        facts["share"] = row.run_ms / total_ms
     if row.index:
         facts["index"] = row.index
     if table.subgraph:
         facts["inside"] = table.subgraph
     return judged(
         row.name,
-        row.mean_ms,
+        row.run_ms,
         Statistic.MEAN,
         count=table.runs or None,
         resolution=RESOLUTION_MS,
-        reported={"first": row.first_ms},
+        reported=row.reported_ms,
         facts=facts,
     )
 
