@@ -26,6 +26,7 @@ COARSE = 0.005
 """Share of a value above which its file's resolution decides too much of it."""
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SHOWN = 40
 
 
@@ -47,10 +48,14 @@ def json_of(data: bytes) -> Any:
     """The JSON document in `data`.
 
     Raises:
-        ArtefactError: It is cut short, too deep, or names a key twice in one object.
+        ArtefactError: It is cut short, too deep, names a key twice in one object, or escapes half
+            of a character, which no text can hold.
     """
     try:
-        return json.loads(text_of(data), object_pairs_hook=_distinct)
+        document = json.loads(text_of(data), object_pairs_hook=_distinct)
+        if _SURROGATE.search(data):
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
     except RecursionError:
         raise ArtefactError("the JSON is nested too deep to be of any known tool.") from None
     except ValueError as error:
