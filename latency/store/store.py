@@ -23,7 +23,7 @@ from .database import Database
 from .documents import Documents
 from .measurements import Reader
 from .postgresql import URL_STARTS, open_postgresql
-from .rows import Record, packed
+from .rows import COLUMNS, Record, packed, unpacked
 from .sqlite import open_sqlite
 from .summaries import Summaries
 
@@ -256,6 +256,32 @@ class MeasurementStore:
             raise ConfigError(f"{operator} has {origins} launches under {condition}: choose one.")
         return found[0] if found else None
 
+    def records(self, condition: Condition) -> Iterator[Record]:
+        """Every launch under `condition` with all that is kept of it, the oldest first.
+
+        Raises:
+            ArtefactError: A row is not readable.
+        """
+        number = self._documents.condition(condition)
+        with self._db.snapshot():
+            query = f"SELECT {COLUMNS} FROM launches WHERE condition = ? ORDER BY id"
+            rows = [
+                unpacked(row, self._db, self._documents) for row in self._db.rows(query, number)
+            ]
+            environments = self._environments(number)
+            protocols = self._documents.protocols()
+            operators = self._documents.operators({row.operator for row in rows})
+        for row in rows:
+            yield Record(
+                operators[row.operator],
+                condition,
+                row.launch,
+                row.state,
+                row.origin,
+                protocols[row.protocol],
+                environments[row.environment],
+            )
+
     def conditions(self, device: str | None = None) -> list[Condition]:
         """Every condition that has launches, the oldest first; of one device where it is named."""
         rows = self._db.rows(
@@ -276,12 +302,16 @@ class MeasurementStore:
 
     def environments(self, condition: Condition) -> list[dict[str, Any]]:
         """The distinct fingerprints under which launches of `condition` were taken."""
+        return list(self._environments(self._documents.condition(condition)).values())
+
+    def _environments(self, condition: int) -> dict[int, dict[str, Any]]:
+        """The fingerprints of launches of a condition, by their numbers."""
         rows = self._db.rows(
-            "SELECT json FROM environments WHERE id IN"
+            "SELECT id, json FROM environments WHERE id IN"
             " (SELECT environment FROM launches WHERE condition = ?) ORDER BY id",
-            self._documents.condition(condition),
+            condition,
         )
-        return [self._documents.parsed(row[0]) for row in rows]
+        return {number: self._documents.parsed(text) for number, text in rows}
 
     def _row(self, record: Record) -> tuple[Any, ...]:
         return (
