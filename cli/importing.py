@@ -71,7 +71,7 @@ def import_files(
             shown.append({"file": str(path), "is_new": is_new, **_document(imported)})
             if not json:
                 _show(path, imported)
-                say(f"{path}: {'kept' if is_new else 'was kept before'} in {opened.path}")
+                say(f"{path}: {'kept' if is_new else 'was kept before'} in {opened.location}")
     if json and shown:
         print_json(shown[0] if len(files) == 1 else shown)
     for error in refused[1:]:

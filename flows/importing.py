@@ -76,7 +76,7 @@ def keep(store: MeasurementStore, imported: Imported) -> bool:
     before = next(i for i in store.imports() if i.sha256 == imported.sha256)
     if before.unit != imported.unit:
         raise ConfigError(
-            f"{store.path} keeps the same file, read in {before.unit}; a second reading in "
+            f"{store.location} keeps the same file, read in {before.unit}; a second reading in "
             f"{imported.unit} needs a store of its own: --store FILE."
         )
     return False

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ...core.errors import ArtefactError
+from ..operators import Shape
 from .parsing import decimal, latency, shown, text_of
 
 _KEY = re.compile(rb"^\W{0,2}(?:expanded_conv|Conv|Conv_\d|Logits|AvgPool2D)-input:\d", re.M)
@@ -25,6 +26,12 @@ _FRAME = (
     yaml.DocumentEndEvent,
 )
 _WHOLE = re.compile(r"[1-9]\d*", re.ASCII)
+
+
+def image(shape: Shape) -> str:
+    """A shape (channels, height, width) as keys spell it; a vector is an image of one pixel."""
+    channels, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
+    return f"{height}x{width}x{channels}"
 
 
 def looks_keyed(data: bytes) -> bool:

@@ -14,7 +14,7 @@ from ..operators.linear import Linear
 from ..operators.mbconv import MBConv
 from . import importers
 from .base import Imported, Importer, Row, Statistic
-from .keyed_yaml import IMAGE, SIZE, entries_of, looks_keyed
+from .keyed_yaml import IMAGE, SIZE, entries_of, image, looks_keyed
 from .parsing import cautions
 
 _LAYER = re.compile(f"(Conv|Conv_1|Conv_2|AvgPool2D)-input:{IMAGE}-output:{IMAGE}", re.ASCII)
@@ -24,6 +24,9 @@ _BLOCK = re.compile(
     f"-expand:{SIZE}-kernel:{SIZE}-stride:{SIZE}-idskip:([01])-se:([01])-hs:([01])",
     re.ASCII,
 )
+
+
+_STEM_KERNEL = 3
 
 
 @importers.register("ofa-table")
@@ -82,6 +85,40 @@ def operator_of_key(key: str) -> Operator | None:
     raise ArtefactError(f"{key}: the key is of no known grammar.")
 
 
+def key_of_operator(operator: Operator) -> str | None:
+    """The key that names `operator`, or None where the grammar has none for it."""
+    key = _key(operator)
+    # The grammar leaves out windows, norms and more: what it means decides.
+    return key if key is not None and _meant_by(key) == operator else None
+
+
+def _meant_by(key: str) -> Operator | None:
+    try:
+        return operator_of_key(key)
+    except ArtefactError:
+        return None
+
+
+def _key(operator: Operator) -> str | None:
+    if isinstance(operator, MBConv):
+        return (
+            f"expanded_conv-input:{image(operator.input_shapes[0])}"
+            f"-output:{image(operator.output_shape)}-expand:{operator.hidden_channels}"
+            f"-kernel:{operator.kernel}-stride:{operator.stride}-idskip:{int(operator.has_skip)}"
+            f"-se:{int(operator.se)}-hs:{int(operator.activation is Activation.HSWISH)}"
+        )
+    shapes = f"-input:{image(operator.input_shapes[0])}-output:{image(operator.output_shape)}"
+    if isinstance(operator, Conv):
+        if operator.norm is Norm.NONE:
+            return f"Conv_2{shapes}"
+        return f"Conv{shapes}" if operator.kernel == _STEM_KERNEL else f"Conv_1{shapes}"
+    if isinstance(operator, GlobalPool):
+        return f"AvgPool2D{shapes}"
+    if isinstance(operator, Linear):
+        return f"Logits-input:1x1x{operator.in_features}-output:{operator.out_features}"
+    return None
+
+
 def _block(*groups: str) -> Operator | None:
     shapes, rest = _shapes(groups), [int(group) for group in groups[6:]]
     mid_channels, kernel, stride, skips, has_gate, has_hswish = rest
@@ -106,7 +143,7 @@ def _layer(kind: str, *groups: str) -> Operator | None:
         pool = GlobalPool(in_channels, resolution)
         return pool if groups[3:] == ("1", "1", groups[2]) and groups[0] == groups[1] else None
     if kind == "Conv":
-        conv = Conv(in_channels, out_channels, resolution, 3, 2, activation=hswish)
+        conv = Conv(in_channels, out_channels, resolution, _STEM_KERNEL, 2, activation=hswish)
     elif kind == "Conv_1":
         conv = Conv(in_channels, out_channels, resolution, 1, activation=hswish)
     else:

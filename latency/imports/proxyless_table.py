@@ -15,7 +15,7 @@ from ..operators.linear import Linear
 from ..operators.mbconv import MBConv
 from . import importers
 from .base import Imported, Importer, Row, Statistic
-from .keyed_yaml import IMAGE, SIZE, entries_of, looks_keyed
+from .keyed_yaml import IMAGE, SIZE, entries_of, image, looks_keyed
 from .parsing import cautions
 
 _CONV = re.compile(f"(Conv|Conv_1)-input:{IMAGE}-output:{IMAGE}", re.ASCII)
@@ -78,6 +78,32 @@ def operator_of_key(key: str) -> Operator:
         raise ArtefactError(f"{key}: {error}") from None
     except ElatError as error:
         raise ArtefactError(f"{key} names no operator: {error}") from error
+
+
+def key_of_operator(operator: Operator) -> str | None:
+    """The key that names `operator`, or None where the grammar has none for it."""
+    key = _key(operator)
+    try:
+        # The grammar leaves out activations, windows and more: what it means decides.
+        return key if key is not None and operator_of_key(key) == operator else None
+    except ArtefactError:
+        return None
+
+
+def _key(operator: Operator) -> str | None:
+    if isinstance(operator, MBConv):
+        return (
+            f"expanded_conv-input:{image(operator.input_shapes[0])}"
+            f"-output:{image(operator.output_shape)}-expand:{operator.expand}"
+            f"-kernel:{operator.kernel}-stride:{operator.stride}-idskip:{int(operator.has_skip)}"
+        )
+    if isinstance(operator, Conv):
+        names = [name for name, kernel in _KERNELS.items() if kernel == operator.kernel]
+        shapes = image(operator.input_shapes[0]), image(operator.output_shape)
+        return f"{names[0]}-input:{shapes[0]}-output:{shapes[1]}" if names else None
+    if isinstance(operator, Chain):
+        return f"Logits-input:{image(operator.input_shapes[0])}-output:{operator.output_shape[0]}"
+    return None
 
 
 def _operator(key: str) -> Operator:
