@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from . import demo, exam, listing, measuring, reporting, searching, study, sweep, topology, zoo
+from . import (
+    demo,
+    exam,
+    exporting,
+    importing,
+    listing,
+    measuring,
+    reporting,
+    searching,
+    study,
+    sweep,
+    topology,
+    zoo,
+)
 
 app = typer.Typer(
     name="elat",
@@ -21,5 +34,18 @@ app = typer.Typer(
     ),
 )
 
-for group in (listing, measuring, searching, sweep, study, reporting, demo, exam, zoo, topology):
+for group in (
+    listing,
+    measuring,
+    importing,
+    exporting,
+    searching,
+    sweep,
+    study,
+    reporting,
+    demo,
+    exam,
+    zoo,
+    topology,
+):
     group.register(app)
