@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.artefact import elat_home
-from ..core.errors import MissingOperatorError
+from ..core.errors import MeasurementError, MissingOperatorError
+from ..core.seeding import torch_generator
 from ..devices.device import Device
+from ..devices.state import fingerprint
 from ..latency.artefacts import ArtefactCache
-from ..latency.condition import Condition
-from ..latency.measure import Progress, measure
+from ..latency.condition import Condition, Method
+from ..latency.measure import Progress, Stage, measure
+from ..latency.measurement import Failure
 from ..latency.methods import METHODS, Evidence, Subjects
 from ..latency.operators import Operator
+from ..latency.profiling.parts import profile_operator
+from ..latency.profiling.passes import Effort
+from ..latency.profiling.profile import Profile
 from ..latency.protocol import Protocol
 from ..latency.store import MeasurementStore
 from ..latency.table import LatencyTable
+from ..latency.worker import error_class
+from ..search.architecture import Architecture
 from ..search.spaces import SearchSpace, space_names
 
-_EMPHASIS = 3
+EMPHASIS = 3
+"""Slices in each pass of a case that enters many sums."""
+
+# So many networks at least are drawn for a method that looks into networks, and so many at most
+# to see each operator often enough.
+_FEWEST, _MOST, _OCCURRENCES = 24, 96, 3
+
+# Protocols of so many launches at least profile in several processes as well.
+_CAREFUL = 5
 
 
 @dataclass(frozen=True)
@@ -50,7 +68,9 @@ def default_cache() -> ArtefactCache:
 
 def measure_space(campaign: Campaign, space: SearchSpace) -> Iterator[Progress]:
     """Measure every operator of `space`, as the device's method wants it; resumes by itself."""
-    yield from measure_operators(campaign, Subjects(space.all_operators()))
+    yield from measure_operators(
+        campaign, subjects_of(space, campaign.condition.method, campaign.seed)
+    )
 
 
 def measure_operators(campaign: Campaign, subjects: Subjects) -> Iterator[Progress]:
@@ -60,8 +80,9 @@ def measure_operators(campaign: Campaign, subjects: Subjects) -> Iterator[Progre
         UnsupportedOperatorError: The method has no way to time one of the operators.
     """
     method = METHODS[campaign.condition.method]
-    emphasis = dict.fromkeys(method.emphasised(subjects), _EMPHASIS)
+    emphasis = dict.fromkeys(method.emphasised(subjects), EMPHASIS)
     yield from measure_cases(campaign, method.cases(subjects), emphasis)
+    yield from profile_cases(campaign, method.profiled(subjects))
 
 
 def measure_cases(
@@ -80,6 +101,67 @@ def measure_cases(
     )
 
 
+def profile_cases(campaign: Campaign, cases: tuple[Operator, ...]) -> Iterator[Progress]:
+    """Profile those of `cases` that the store has no profile of, each in a pass of its own.
+
+    Raises:
+        UnavailableError: The runtime has no profiler, or it is not reachable here.
+    """
+    condition = campaign.condition.of_models
+    known = campaign.store.profiles(condition)
+    todo = [case for case in cases if case not in known]
+    effort = Effort(processes=1 if campaign.protocol.min_launches < _CAREFUL else 3)
+    started = time.monotonic()
+    for index, case in enumerate(todo):
+        failure = None
+        try:
+            profile = profile_operator(
+                case,
+                condition,
+                campaign.cache,
+                effort=effort,
+                affinity=campaign.device.affinity,
+            )
+        except MeasurementError as error:
+            failure = Failure(error_class(error), str(error))
+        else:
+            campaign.store.record_profile(case, condition, profile.to_json(), fingerprint())
+        elapsed_s = time.monotonic() - started
+        yield Progress(Stage.PROFILE, index + 1, len(todo), case, None, failure, elapsed_s)
+
+
+def subjects_of(space: SearchSpace, method: Method, seed: int) -> Subjects:
+    """The operators of `space`, and for a method that looks into networks random ones.
+
+    These are at least 24, drawn uniformly, and more until each operator occurs three times, but
+    not more than 96: what is rarer is seen less often, or not at all.
+    """
+    operators = space.all_operators()
+    if method is not Method.SAMPLED:
+        return Subjects(operators)
+    generator = torch_generator(seed, "sampled networks", space.name)
+    drawn: dict[Architecture, None] = {}
+    counts: Counter[Operator] = Counter()
+    while len(drawn) < min(_MOST, space.size):
+        if len(drawn) >= _FEWEST and all(counts[o] >= _OCCURRENCES for o in operators):
+            break
+        architecture = space.sample(generator)
+        if architecture not in drawn:
+            drawn[architecture] = None
+            counts.update(space.operators(architecture))
+    return Subjects(operators, tuple(map(space.network, drawn)))
+
+
+def evidence_of(store: MeasurementStore, condition: Condition) -> Evidence:
+    """What `store` knows of cases under `condition`, whatever its method."""
+    models = condition.of_models
+    profiles = {
+        operator: Profile.from_json(found[-1])
+        for operator, found in store.profiles(models).items()
+    }
+    return Evidence({m.operator: m for m in store.measurements(models)}, profiles)
+
+
 def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> LatencyTable:
     """The table of every operator of `space` on `device`, from what the store holds.
 
@@ -88,13 +170,13 @@ def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> 
     """
     condition = Condition.of(device)
     operators = space.all_operators()
-    found = {m.operator: m for m in store.measurements(condition.of_models)}
+    evidence = evidence_of(store, condition)
     repair = f"elat measure --device {device.id} --space {spelled(space)} --store {store.path}"
-    if not found:
+    if not evidence.measured:
         raise MissingOperatorError(
             f"Nothing was measured on {condition} yet; measure {space.name} there with: {repair}"
         )
-    table = LatencyTable.derived(condition, Subjects(operators), Evidence(found))
+    table = LatencyTable.derived(condition, Subjects(operators), evidence)
     missing = [operator for operator in operators if operator not in table]
     if missing:
         raise MissingOperatorError(

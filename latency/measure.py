@@ -35,11 +35,13 @@ class Stage(StrEnum):
     """What is going on: artefacts are built first, then cases are measured in rounds.
 
     Between two stretches of a protocol that wants them apart in time nothing happens: a wait.
+    Where the method wants it, models are profiled at the end.
     """
 
     BUILD = "build"
     MEASURE = "measure"
     WAIT = "wait"
+    PROFILE = "profile"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from ..search.exams import SUMMARY
 from ..search.result import HISTORY, RESULT, Run, read_run
 from .aggregation import COSTS, AggregationCosts, read_aggregation_costs
 from .exams import ReadExam, read_exam
+from .measuring_exam import MEASURING, MeasuringExam, read_measuring_exam
+from .method_comparison import COMPARISON, MethodComparison, read_method_comparison
 from .models import ModelFolder, read_model_folder
 from .sweep import SWEEP, Sweep, read_sweep
 from .wirings import WIRINGS, Wirings, read_wirings
@@ -73,6 +75,8 @@ class ReportInputs:
     exams: tuple[ReadExam, ...] = ()
     aggregations: tuple[AggregationCosts, ...] = ()
     wirings: tuple[Wirings, ...] = ()
+    methods: tuple[MethodComparison, ...] = ()
+    measuring: tuple[MeasuringExam, ...] = ()
 
 
 def read_inputs(folders: Iterable[Path]) -> ReportInputs:
@@ -94,11 +98,15 @@ def read_inputs(folders: Iterable[Path]) -> ReportInputs:
     exams = tuple(read_exam(path) for path in found if _is_exam(path))
     aggregations = tuple(read_aggregation_costs(path) for path in found if _is_aggregation(path))
     wirings = tuple(read_wirings(path) for path in found if _is_study(path))
-    if not (runs or models or sweeps or exams or aggregations or wirings):
+    methods = tuple(read_method_comparison(path) for path in found if _is_comparison(path))
+    measuring = tuple(read_measuring_exam(path) for path in found if _is_measuring(path))
+    made = (runs, models, sweeps, exams, aggregations, wirings, methods, measuring)
+    if not any(made):
         raise ArtefactError(
             f"{', '.join(map(str, asked)) or 'No folder'} holds neither a finished search nor a "
-            "latency model, nor a sweep, an exam or a study; make one with: elat demo --out DIR "
-            "(or elat search, elat fit, elat sweep, elat exam, elat study)."
+            "latency model, nor a sweep, an exam, a study or a comparison of methods; make one "
+            "with: elat demo --out DIR (or elat search, elat fit, elat sweep, elat exam, "
+            "elat study, elat compare-methods)."
         )
     return ReportInputs(
         runs,
@@ -109,6 +117,8 @@ def read_inputs(folders: Iterable[Path]) -> ReportInputs:
         exams,
         aggregations,
         wirings,
+        methods,
+        measuring,
     )
 
 
@@ -141,7 +151,10 @@ def read_history(path: Path) -> tuple[Step, ...]:
 
 
 def _usable(folder: Path) -> list[Path]:
-    kinds = (_is_run, _is_sweep, _is_exam, _is_model, _is_aggregation, _is_study)
+    kinds = (
+        _is_run, _is_sweep, _is_exam, _is_model, _is_aggregation, _is_study, _is_comparison,
+        _is_measuring,
+    )  # fmt: skip
     if any(is_one(folder) for is_one in kinds):
         return [folder]
     inner = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -170,6 +183,14 @@ def _is_aggregation(folder: Path) -> bool:
 
 def _is_study(folder: Path) -> bool:
     return (folder / WIRINGS).is_file()
+
+
+def _is_comparison(folder: Path) -> bool:
+    return (folder / COMPARISON).is_file()
+
+
+def _is_measuring(folder: Path) -> bool:
+    return (folder / MEASURING).is_file()
 
 
 def _has_kind(folder: Path, kind: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,7 @@ def write_report(inputs: ReportInputs, out: Path, films: tuple[Film, ...] = ()) 
         The path of `index.html`, which is written last.
     """
     parts = collect_parts(inputs)
-    pictures = {
-        part.name: part.figure.finished(part.rows, WIDE, is_framed=True)
-        for part in parts
-        if isinstance(part, FigurePart) and part.rows
-    }
+    pictures = _pictures(parts)
     written = {**_figure_files(pictures), **_table_files(parts)}
     page = render_page(inputs, parts, written, films)
     for path in _possible_files(parts):
@@ -70,6 +66,23 @@ def write_report(inputs: ReportInputs, out: Path, films: tuple[Film, ...] = ()) 
     write_json(out / MANIFEST, _manifest(inputs))
     write_bytes(out / PAGE, page.encode())
     return out / PAGE
+
+
+def write_parts(inputs: ReportInputs, out: Path, names: Collection[str]) -> tuple[Path, ...]:
+    """Write the figures and tables called `names` alone, as a report would; gives their paths."""
+    parts = tuple(part for part in collect_parts(inputs) if part.name in names)
+    written = {**_figure_files(_pictures(parts)), **_table_files(parts)}
+    for path, data in written.items():
+        write_bytes(out / path, data)
+    return tuple(out / path for path in written)
+
+
+def _pictures(parts: tuple[Part, ...]) -> dict[str, Figure]:
+    return {
+        part.name: part.figure.finished(part.rows, WIDE, is_framed=True)
+        for part in parts
+        if isinstance(part, FigurePart) and part.rows
+    }
 
 
 def _figure_files(pictures: Mapping[str, Figure]) -> dict[str, bytes]:

@@ -52,6 +52,7 @@ from elat.search.result import (
     write_record,
 )
 
+from ..reports.comparisons import made_up_comparison
 from ..reports.wirings import made_up_study
 
 NOTHING = ReportInputs((), (), ())
@@ -75,6 +76,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
         exams=made_up_exams(),
         aggregations=made_up_costs(),
         wirings=(made_up_study(),),
+        methods=(made_up_comparison(),),
     )
 
 

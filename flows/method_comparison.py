@@ -1,0 +1,245 @@
+"""Every way to time operators, held against whole networks that were measured beside them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.artefact import MANIFEST, manifest, write_json
+from ..core.errors import ConfigError, MeasurementError
+from ..latency.calibration import Calibration, best_additive_fit
+from ..latency.condition import Condition, Method
+from ..latency.measure import Progress
+from ..latency.measurement import Measurement
+from ..latency.methods import METHODS, Evidence, Subjects, TimingMethod
+from ..latency.operators import Operator
+from ..latency.operators.generate import roofline_ms
+from ..latency.profiling.passes import unavailable_reason
+from ..latency.profiling.profile import Profile
+from ..reports.method_comparison import (
+    COMPARISON,
+    KIND,
+    MethodComparison,
+    MethodMark,
+    WholeNetwork,
+)
+from ..reports.source import Source
+from ..search.architecture import Architecture
+from ..search.spaces import SearchSpace
+from .calibrate import sample_networks
+from .measuring import EMPHASIS, Campaign, evidence_of, measure_cases, profile_cases, subjects_of
+
+STORE = "measurements.db"
+
+# Of one launch of one model besides its slices, and of one profile pass; rough.
+_LOAD_MS, _PROFILE_MS = 25.0, 1500.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: all methods on the operators of a space, on random networks of it.
+
+    Attributes:
+        networks: What sums are held against.
+        subjects: The operators; its networks are drawn apart from `networks`.
+        left_out: Why methods that profile are left out; None if they are not.
+    """
+
+    campaign: Campaign
+    space: SearchSpace
+    networks: tuple[Architecture, ...]
+    subjects: Subjects
+    left_out: str | None
+
+    @classmethod
+    def of(cls, campaign: Campaign, space: SearchSpace, networks: int) -> Comparison:
+        """The comparison on `networks` random networks; the campaign's seed decides which."""
+        return cls(
+            campaign,
+            space,
+            sample_networks(space, networks, campaign.seed),
+            subjects_of(space, Method.SAMPLED, campaign.seed),
+            unavailable_reason(campaign.condition),
+        )
+
+    @property
+    def methods(self) -> dict[Method, TimingMethod]:
+        """The methods that are compared."""
+        return {
+            name: method
+            for name, method in METHODS.items()
+            if self.left_out is None or not method.profiled(self.subjects)
+        }
+
+    @property
+    def profiled(self) -> tuple[Operator, ...]:
+        """What is profiled after it was timed."""
+        methods = self.methods.values()
+        found = (case for method in methods for case in method.profiled(self.subjects))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def emphasised(self) -> frozenset[Operator]:
+        """The cases that get more slices in each pass."""
+        shared = (method.emphasised(self.subjects) for method in self.methods.values())
+        return frozenset().union(*shared)
+
+    @property
+    def estimated_s(self) -> float:
+        """Roughly how long `measure` takes on a desktop core if nothing is known yet."""
+        protocol, shared = self.campaign.protocol, self.emphasised
+        total_ms = 0.0
+        for case in self.cases:
+            run_ms = roofline_ms(case)
+            slice_ms = max(protocol.slice_ms, run_ms) + protocol.settle_calls * run_ms
+            slices = protocol.passes * (EMPHASIS if case in shared else 1)
+            total_ms += protocol.min_launches * (slices * slice_ms + _LOAD_MS)
+        return (total_ms + _PROFILE_MS * len(self.profiled)) / 1e3
+
+    @property
+    def cases(self) -> tuple[Operator, ...]:
+        """Everything to be timed, of all methods together, and the networks."""
+        cases = (case for method in self.methods.values() for case in method.cases(self.subjects))
+        wholes = (self.space.network(architecture) for architecture in self.networks)
+        return tuple(dict.fromkeys((*cases, *wholes)))
+
+    def measure(self) -> Iterator[Progress]:
+        """Time all cases in the same shuffled rounds, then profile; resumes by itself.
+
+        So the speed of the machine is the same for every method, and for the networks.
+        """
+        emphasis = dict.fromkeys(self.emphasised, EMPHASIS)
+        yield from measure_cases(self.campaign, self.cases, emphasis)
+        yield from profile_cases(self.campaign, self.profiled)
+
+    def result(self) -> MethodComparison:
+        """The comparison from what the store holds.
+
+        Raises:
+            MeasurementError: Fewer than two of the networks could be measured.
+        """
+        condition = self.campaign.condition
+        evidence = evidence_of(self.campaign.store, condition)
+        whole = [evidence.measured.get(self.space.network(a)) for a in self.networks]
+        found = [(a, m) for a, m in zip(self.networks, whole, strict=True) if m is not None]
+        if len(found) < 2:
+            raise MeasurementError(
+                f"{self.campaign.device.id} could measure {len(found)} of {len(self.networks)} "
+                f"networks; look at it with: elat doctor {self.campaign.device.id}"
+            )
+        parts = [self.space.operators(architecture) for architecture, _ in found]
+        measured_ms = [m.latency_ms for _, m in found]
+        return MethodComparison(
+            Source(found[0][1].origin, self.campaign.device.id, condition.of_models),
+            self.space.name,
+            self.campaign.protocol.name,
+            tuple(_network(self.space, architecture, m) for architecture, m in found),
+            tuple(
+                self._mark(replace(condition, method=method), evidence, parts, measured_ms)
+                for method in self.methods
+            ),
+            best_additive_fit(_counts(parts), measured_ms).loo_mape,
+        )
+
+    def _mark(
+        self,
+        condition: Condition,
+        evidence: Evidence,
+        parts: Sequence[Sequence[Operator]],
+        measured_ms: Sequence[float],
+    ) -> MethodMark:
+        method = METHODS[condition.method]
+        entries = method.latencies(self.subjects, evidence).entries
+        sums = [
+            sum(entries[o].mean_ms for o in part if not o.is_free)
+            if all(o.is_free or o in entries for o in part)
+            else None
+            for part in parts
+        ]
+        cases, profiled = method.cases(self.subjects), method.profiled(self.subjects)
+        calibration = _calibration(sums, parts, measured_ms)
+        return MethodMark(
+            condition.method,
+            len(entries),
+            tuple(str(o) for o in self.subjects.busy if o not in entries),
+            len(cases),
+            len(profiled),
+            sum(_timing_s(evidence.measured[case]) for case in cases if case in evidence.measured)
+            + sum(
+                _profiling_s(evidence.profiles[case])
+                for case in profiled
+                if case in evidence.profiles
+            ),
+            tuple(sums),
+            "" if calibration is None else calibration.form,
+            None if calibration is None else calibration.loo_mape,
+        )
+
+
+def write_comparison(folder: Path, comparison: Comparison) -> MethodComparison:
+    """Write the result of `comparison` into `folder`."""
+    result = comparison.result()
+    config = {
+        "device": result.source.device,
+        "space": result.space,
+        "protocol": result.protocol,
+        "networks": len(comparison.networks),
+    }
+    store = comparison.campaign.store.path.name
+    made = manifest(KIND, config=config, seed=comparison.campaign.seed, parents={"store": store})
+    write_json(folder / MANIFEST, made)
+    write_json(folder / COMPARISON, result.to_json())
+    return result
+
+
+def _network(
+    space: SearchSpace, architecture: Architecture, measurement: Measurement
+) -> WholeNetwork:
+    low_ms, high_ms = measurement.interval()
+    macs = space.network(architecture).macs
+    return WholeNetwork(architecture.choices, macs, measurement.latency_ms, low_ms, high_ms)
+
+
+def _counts(parts: Sequence[Sequence[Operator]]) -> NDArray[np.float64]:
+    """How often each network holds each operator: `networks operators`."""
+    counts = [Counter(operator for operator in part if not operator.is_free) for part in parts]
+    distinct = dict.fromkeys(operator for count in counts for operator in count)
+    return np.array([[count[operator] for operator in distinct] for count in counts], np.float64)
+
+
+def _calibration(
+    sums_ms: Sequence[float | None],
+    parts: Sequence[Sequence[Operator]],
+    measured_ms: Sequence[float],
+) -> Calibration | None:
+    """The calibration of the networks whose sum is known; None where none fits them."""
+    known = [
+        (total, sum(not operator.is_free for operator in part), measured)
+        for total, part, measured in zip(sums_ms, parts, measured_ms, strict=True)
+        if total is not None
+    ]
+    try:
+        return Calibration.fit(*zip(*known, strict=True)) if known else None
+    except ConfigError:
+        return None
+
+
+def _timing_s(measurement: Measurement) -> float:
+    """Time for which a case was loaded, warmed up, settled and timed, over all launches."""
+    settle = measurement.protocol.settle_calls
+    total_ms = 0.0
+    for launch in measurement.launches:
+        total_ms += launch.init_ms + launch.warmup_calls * launch.wall_ms
+        for sample in launch.samples:
+            total_ms += (sample.loops + min(settle, sample.loops)) * sample.wall_ms
+    return total_ms / 1e3
+
+
+def _profiling_s(profile: Profile) -> float:
+    """Time of the profiled runs and of as many without profiling; starting processes apart."""
+    return profile.runs * (profile.profiled_run_ms + (profile.unprofiled_run_ms or 0.0)) / 1e3
