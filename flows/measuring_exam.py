@@ -139,7 +139,13 @@ def _cell(name: str, protocol_name: str, seed: int) -> dict[str, Any]:
 
     def campaign(true_ms: Sequence[float]) -> SimulatedCampaign:
         found = simulate(
-            true_ms, scenario.model, protocol, random, threads=scenario.threads, machine=machine
+            true_ms,
+            scenario.model,
+            protocol,
+            random,
+            threads=scenario.threads,
+            machine=machine,
+            kinds=[case % _CASES for case in range(len(true_ms))],
         )
         machine.wait(_LATER_S)
         return found

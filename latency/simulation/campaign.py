@@ -65,6 +65,7 @@ def simulate(
     *,
     threads: int = 1,
     machine: Machine | None = None,
+    kinds: Sequence[int] | None = None,
 ) -> SimulatedCampaign:
     """Measure cases of known latency by `protocol`.
 
@@ -75,8 +76,17 @@ def simulate(
         random: Decides everything: disturbances, orders.
         threads: With 1 CPU time decides, with more clean wall time.
         machine: To go on with; by default a new one.
+        kinds: Of each case; those of one kind follow the machine's drift alike, as the same
+            operator in two files does. By default each case is of its own kind.
     """
-    campaign = _Campaign(true_ms, machine or Machine(model, random), protocol, random, threads)
+    campaign = _Campaign(
+        true_ms,
+        machine or Machine(model, random),
+        protocol,
+        random,
+        threads,
+        kinds or range(len(true_ms)),
+    )
     while campaign.unfinished:
         campaign.round()
     return campaign.result()
@@ -89,6 +99,7 @@ class _Campaign:
     protocol: Protocol
     random: np.random.Generator
     threads: int
+    kinds: Sequence[int]
     unfinished: list[int] = field(init=False)
     launches: list[tuple[int, Launch]] = field(init=False, default_factory=list)
     timed_ns: float = field(init=False, default=0.0)
@@ -119,7 +130,7 @@ class _Campaign:
         begun = datetime.fromtimestamp(self.machine.now_ns / 1e9, UTC).isoformat()
         slots, warmed = [], []
         for case in group:
-            session = SimulatedSession(self.machine, case, self.true_ms[case], worker)
+            session = SimulatedSession(self.machine, self.kinds[case], self.true_ms[case], worker)
             warmed.append(warm_up(session, self.protocol, clock))
             slots.append(make_slot(session, warmed[-1], self.protocol.slice_ms, self.protocol))
         interleave(slots, sentinel, self.protocol, self.random, (), lambda index: None)

@@ -55,7 +55,7 @@ class MachineModel:
     flicker_sd: float = 0.02
     flicker_s: float = 2.0
     unfollowed_sd: float = 0.15
-    own_drift_sd: float = 0.004
+    own_drift_sd: float = 0.002
     throttles_per_min: float = 0.0
     throttle_s: float = 0.5
     throttle_factor: float = 1.3
@@ -161,7 +161,7 @@ class SimulatedSession(Session):
 
     Args:
         machine: Whose time passes when it runs.
-        case: Which case; sessions of one case follow the machine's speed alike.
+        case: Which kind of case; sessions of one kind follow the machine's speed alike.
         true_ms: What a run takes on the undisturbed machine.
         worker: Logarithm of the effect of the worker process.
     """

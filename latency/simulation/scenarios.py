@@ -36,7 +36,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 worker_sd=0.002,
                 drift_sd=0.003,
                 flicker_sd=0.003,
-                own_drift_sd=0.002,
+                own_drift_sd=0.001,
             ),
         ),
         "shared": Scenario("a shared machine: launches 1 %, drift 1 %, flicker 2 %", _SHARED),
