@@ -141,9 +141,10 @@ def decimal(text: str, what: str) -> float:
     Raises:
         ArtefactError: It spells none (underscores, hexadecimal, `nan` are none), or overflows.
     """
-    if not _DECIMAL.fullmatch(text.strip()):
+    digits = text.strip(" \t")
+    if not _DECIMAL.fullmatch(digits):
         raise ArtefactError(f"{what} should be a number, found {shown(text)}.")
-    return number(float(text), what)
+    return number(float(digits), what)
 
 
 def whole(value: object, what: str, least: int = 1) -> int:
