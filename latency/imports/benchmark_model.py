@@ -30,7 +30,7 @@ class BenchmarkModel(Importer):
         end = next((n for n, line in enumerate(lines) if OPTIONS in line), len(lines))
         options = read_options(lines[end + 1 :])
         has_runs = any(sign in line for line in lines[:end] for sign in (ANNOUNCEMENT, SUMMARY))
-        benchmarks = read_benchmarks(lines[:end]) if has_runs else []
+        benchmarks = read_benchmarks(lines[:end]) if has_runs or not options else []
         tables = read_tables(lines)
         is_single = not options and len(benchmarks) == 1
         rows = _option_rows(options, benchmarks) if options else _rows(benchmarks)

@@ -86,12 +86,12 @@ class LitertBenchmarkLog(Importer):
         lines = lines_of(data)
         settings = _settings(lines)
         values, counts, units = _results(lines)
-        unit = units.pop()
-        if units or unit not in MS_PER:
+        if len(units) != 1 or not units <= MS_PER.keys():
             raise ArtefactError(
-                f"the results are in {', '.join(sorted({unit, *units}))}; one of "
-                f"{', '.join(MS_PER)} was expected."
+                f"the results are in {', '.join(sorted(units)) or 'no unit'}; all in one of "
+                f"{', '.join(MS_PER)} were expected."
             )
+        (unit,) = units
         facts: dict[str, Fact] = {}
         if "Model" in settings:
             facts["model"] = settings["Model"]

@@ -133,10 +133,10 @@ def _mean_rows(nodes: Sequence[_Node], total: str) -> list[Row]:
 
 def _of_csv(lines: Sequence[str]) -> list[Row]:
     """The rows of a CSV file, whose layers' names may hold semicolons."""
-    filled = [line for line in lines if line.strip()]
-    if filled[0].strip() != HEADER:
-        raise ArtefactError(f"the header is {filled[0][:100]!r}; {HEADER!r} was expected.")
-    *body, last = filled[1:] or [""]
+    header, *layers = [line for line in lines if line.strip()] or [""]
+    if header.strip() != HEADER:
+        raise ArtefactError(f"the header is {header[:100]!r}; {HEADER!r} was expected.")
+    *body, last = layers or [""]
     total = last.strip().split(";")
     if total[0] != "Total" or len(total) != 6 or not body:
         raise ArtefactError("the file does not end with the line Total: it was cut short.")

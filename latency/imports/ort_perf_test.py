@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ...core.artefact import sha256_of
 from ...core.errors import ArtefactError
@@ -70,46 +71,44 @@ class OrtPerfTestRuns(Importer):
         return _RUN.match(head_of(data)) is not None
 
     def read(self, data: bytes) -> Imported:
-        samples: dict[str, list[float]] = {}
-        launches: dict[str, list[int]] = {}
-        memory: dict[str, int] = {}
-        statistics: list[str] = []
-        for number, line in enumerate(lines_of(data), 1):
-            if not line.strip() or _LATENCY.fullmatch(line.strip()):
-                statistics += [line.strip()] if line.strip() else []
-                continue
-            model, value, peak, run = _run_of(line, number)
-            own = launches.setdefault(model, [])
-            if run == 0:
-                own.append(0)
-            elif not own or run != own[-1]:
-                raise ArtefactError(
-                    f"line {number} is run {run} of {model!r}, and the one before it is missing."
-                )
-            own[-1] += 1
-            samples.setdefault(model, []).append(value)
-            memory[model] = max(memory.get(model, 0), peak)
+        lines = [line.strip() for line in lines_of(data)]
+        runs: dict[str, list[_Run]] = {}
+        for number, line in enumerate(lines, 1):
+            if line and not _LATENCY.fullmatch(line):
+                run = _run_of(line, number)
+                runs.setdefault(run.model, []).append(run)
+        if not runs:
+            raise ArtefactError("the file lists no run.")
+        launches = {model: _launches(own) for model, own in runs.items()}
         reported: Mapping[str, float] = {}
         if sum(map(len, launches.values())) == 1:
-            (values,) = samples.values()
-            reported, _ = _told(_printed(statistics), len(values))
+            (own,) = runs.values()
+            reported, _ = _told(_printed(lines), len(own))
         return Imported(
             kind="onnxruntime-perf-test-runs",
             tool="onnxruntime_perf_test",
             variant="a result file of model, seconds, peak memory, CPU load and run",
             unit="s",
             unit_source="the format's definition: its second column is in seconds",
-            resolution=printed_step([max(values) for values in samples.values()]),
+            resolution=printed_step([run.value_ms for own in runs.values() for run in own]),
             rows=tuple(
-                _raw_row(model, values, launches[model], memory[model], reported)
-                for model, values in samples.items()
+                _raw_row(model, own, launches[model], reported) for model, own in runs.items()
             ),
             sha256=sha256_of(data),
         )
 
 
-def _run_of(line: str, number: int) -> tuple[str, float, int, int]:
-    """Model, milliseconds, peak memory in bytes and number of the run in a line of the file."""
+@dataclass(frozen=True)
+class _Run:
+    """A line of the result file; `number` is its place in its launch, from 0."""
+
+    model: str
+    value_ms: float
+    peak_bytes: int
+    number: int
+
+
+def _run_of(line: str, number: int) -> _Run:
     model, *cells = line.rsplit(",", 4)
     if len(cells) != 4 or not all(_WHOLE.fullmatch(cell) for cell in cells[1:]):
         raise ArtefactError(
@@ -118,18 +117,36 @@ def _run_of(line: str, number: int) -> tuple[str, float, int, int]:
         )
     what = f"the time in line {number}"
     value_ms = latency(latency(decimal(cells[0], what), what) * MS_PER["s"], what)
-    peak, _, run = map(int, cells[1:])
-    return model, value_ms, peak, run
+    return _Run(model, value_ms, int(cells[1]), int(cells[3]))
+
+
+def _launches(runs: Sequence[_Run]) -> list[int]:
+    """How many runs each launch has, which together are `runs` of one model.
+
+    Raises:
+        ArtefactError: A run is missing.
+    """
+    sizes: list[int] = []
+    for run in runs:
+        if run.number == 0:
+            sizes.append(0)
+        if not sizes or run.number != sizes[-1]:
+            raise ArtefactError(
+                f"run {run.number} of {run.model!r} does not follow the one before it: the file "
+                "was cut, or is out of order."
+            )
+        sizes[-1] += 1
+    return sizes
 
 
 def _raw_row(
-    model: str,
-    samples: Sequence[float],
-    launches: Sequence[int],
-    peak_bytes: int,
-    reported: Mapping[str, float],
+    model: str, runs: Sequence[_Run], launches: Sequence[int], reported: Mapping[str, float]
 ) -> Row:
-    facts: dict[str, Fact] = {"launches": len(launches), "peak_memory_bytes": peak_bytes}
+    samples = [run.value_ms for run in runs]
+    facts: dict[str, Fact] = {
+        "launches": len(launches),
+        "peak_memory_bytes": max(run.peak_bytes for run in runs),
+    }
     if len(launches) > 1:
         facts["runs_of_launches"] = tuple(map(str, launches))
     resolution = printed_step(samples)

@@ -76,7 +76,8 @@ class TfliteProfileProtobuf(Importer):
         if not _has_operators(profile):
             raise ArtefactError("it is no whole BenchmarkProfilingData of TFLite.")
         tables = list(_tables(profile.runtime_profile))
-        facts: dict[str, Fact] = {"model": profile.model_name} if profile.model_name else {}
+        model = _text(profile.model_name)
+        facts: dict[str, Fact] = {"model": model} if model else {}
         return Imported(
             kind="tflite-profile-protobuf",
             tool="TFLite's profiler of operators",
@@ -126,7 +127,7 @@ class TfliteResultProtobuf(Importer):
             resolution=resolution,
             rows=(
                 judged(
-                    result.name or "Inference",
+                    _text(result.name) or "Inference",
                     values[headline],
                     of_runs(count or 0, Statistic.MEDIAN if is_median else Statistic.MEAN),
                     count=count,
@@ -184,6 +185,13 @@ def _result_class() -> Any:
     )
 
 
+def _text(value: str | bytes) -> str:
+    """A field that is text; the library gives bytes where it is no UTF-8."""
+    if isinstance(value, bytes):
+        raise ArtefactError(f"the name {value[:40]!r} is no UTF-8 text: the file is damaged.")
+    return value
+
+
 def _has_operators(profile: Any) -> bool:
     return profile is not None and any(
         part.per_op_profiles
@@ -204,10 +212,12 @@ def _has_latency(result: Any) -> bool:
 def _tables(profile: Any) -> Iterator[OpTable]:
     """A table of every subgraph and every delegate that ran."""
     for part in profile.subgraph_profiles:
-        name = f"Subgraph {part.subgraph_index} {part.subgraph_name}".strip()
+        name = f"Subgraph {part.subgraph_index} {_text(part.subgraph_name)}".strip()
         yield _table(part.per_op_profiles, OpTable(subgraph=name if part.subgraph_index else ""))
     for part in profile.delegate_profiles:
-        yield _table(part.per_op_profiles, OpTable(is_delegate=True, subgraph=part.delegate_name))
+        yield _table(
+            part.per_op_profiles, OpTable(is_delegate=True, subgraph=_text(part.delegate_name))
+        )
 
 
 def _table(operators: Iterable[Any], place: OpTable) -> OpTable:
@@ -222,8 +232,9 @@ def _table(operators: Iterable[Any], place: OpTable) -> OpTable:
 
 def _row(operator: Any) -> TableRow:
     """One operator; its mean is of the sum, for the message's own is cut to microseconds."""
-    name, index = split_name(operator.name)
-    where = f"{name or operator.node_type!r}"
+    kind = _text(operator.node_type)
+    name, index = split_name(_text(operator.name))
+    where = repr(name or kind)
     times = operator.inference_microseconds
     count = whole(times.count, f"count of {where}")
     mean_us = latency(times.sum / count, f"sum of {where}")
@@ -234,8 +245,8 @@ def _row(operator: Any) -> TableRow:
         )
     said = {"first": times.first, "min": times.min, "max": times.max, "std": times.stddev}
     return TableRow(
-        operator.node_type,
-        name or operator.node_type,
+        kind,
+        name or kind,
         index,
         mean_us / US_PER_MS,
         whole(operator.times_called, f"times_called of {where}", least=0),
