@@ -1,64 +1,110 @@
-"""How far complete re-measurements in fresh stores agree."""
+"""How far complete re-measurements in fresh stores agree, on a quiet core and on a busy one."""
 
 from __future__ import annotations
 
-import statistics
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import combinations
-from math import exp, log
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from elat.latency.methods import Evidence, Subjects
-from elat.latency.sample import Clock
-from elat.latency.table import LatencyTable
+from elat.devices.device import find_device
+from elat.flows.measuring import Campaign, measure_cases
+from elat.latency.artefacts import ArtefactCache
+from elat.latency.comparison import Side, compare_measurements
+from elat.latency.operators.generate import generate
+from elat.latency.protocol import find_protocol
+from elat.latency.store import open_store
 
-REPEATS = {"screen": 3, "standard": 2}
+OPERATORS = 60
+SPARE = 4
+REPEATS = 5
+LEAST = {"quiet": 95.0, "busy": 90.0}
 
 
-@pytest.mark.parametrize("protocol", REPEATS)
-def test_repeatability(benchmark, figure, campaigns, space, device, protocol):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Where the stores are kept: ELAT_BENCH_OUT, for `elat exam measuring --store`, if set."""
+    kept = os.environ.get("ELAT_BENCH_OUT")
+    return Path(kept) if kept else tmp_path_factory.mktemp("repeatability")
+
+
+@pytest.mark.parametrize("load", LEAST)
+def test_repeatability(benchmark, figure, folder, device, load):
+    core = max(os.sched_getaffinity(0))
+    found = []
+
     def measure_all():
-        return [campaigns(device, protocol, number) for number in range(REPEATS[protocol])]
+        for number in range(REPEATS):
+            with _burner(core) if load == "busy" else _nothing():
+                found.append(_measured(folder, device, load, number, core))
 
-    found = benchmark.pedantic(measure_all, rounds=1, iterations=1)
-    raw, headline, relative, derived = [], [], [], []
-    for fresh in found:
-        measured = fresh.measured
-        speed = _sentinel_ms(measured.values())
-        raw.append({o: m.latency_raw_ms for o, m in measured.items()})
-        headline.append({o: m.latency_ms for o, m in measured.items()})
-        relative.append({o: m.latency_ms / speed for o, m in measured.items()})
-        subjects = Subjects(space.all_operators())
-        table = LatencyTable.derived(fresh.campaign.condition, subjects, Evidence(measured))
-        derived.append({o: table[o] / speed for o in table})
-    where = f"{device} {protocol}"
-    _note(figure, f"{where}: timed cases, over the sentinel", relative, least=80)
-    _note(figure, f"{where}: timed cases, headline", headline)
-    _note(figure, f"{where}: timed cases, raw", raw)
-    _note(figure, f"{where}: in-situ operators, over the sentinel", derived, least=80)
+    benchmark.pedantic(measure_all, rounds=1, iterations=1)
+    headline, raw, relative = [], [], []
+    for a, b in combinations(found, 2):
+        comparison = compare_measurements(Side.of(a), Side.of(b))
+        change = comparison.sentinel_log or 0.0
+        for case in comparison.cases:
+            headline.append(np.log(case.b_ms / case.a_ms))
+            raw.append(case.raw_log)
+            relative.append(np.log(case.b_ms / case.a_ms) - change)
+    where = f"{device} {load}"
+    _note(figure, f"{where}: headline", headline, least=LEAST[load])
+    _note(figure, f"{where}: over the sentinel", relative)
+    _note(figure, f"{where}: raw", raw)
+    launches = np.mean([m.count for store in found for m in store])
+    figure(f"{where}: launches an operator", float(launches), "")
+    figure(f"{where}: operators", float(min(map(len, found))), "", least=OPERATORS)
 
 
-def _note(figure, name, stores, least=None):
-    differences = [
-        abs(log(first[operator] / second[operator]))
-        for first, second in combinations(stores, 2)
-        for operator in first.keys() & second.keys()
-    ]
-    percent = 100 * np.expm1(differences)
+def _measured(folder, device, load, number, core):
+    """A complete measurement of all operators into a store of its own."""
+    path = folder / f"{device}-{load}-{number}.db"
+    path.unlink(missing_ok=True)
+    with open_store(path) as store:
+        campaign = Campaign(
+            replace(find_device(device), affinity=(core,)),
+            find_protocol("standard"),
+            store,
+            ArtefactCache(folder / "artefacts"),
+            seed=number,
+        )
+        for _ in measure_cases(campaign, generate(OPERATORS + SPARE, seed=0)):
+            pass
+        (condition,) = store.conditions()
+        return store.measurements(condition)
+
+
+def _note(figure, name, differences, least=None):
+    percent = 100 * np.expm1(np.abs(differences))
     figure(f"{name}: within 2 %", 100 * float(np.mean(percent <= 2)), "%", least=least)
     for p in (50, 95):
         figure(f"{name}: p{p} of the difference", float(np.percentile(percent, p)), "%")
 
 
-def _sentinel_ms(measurements):
-    """Time of the sentinel at the store's reference speed."""
-    times: dict[str, list[float]] = {}
-    slowness: dict[str, float] = {}
-    for m in measurements:
-        clock = Clock.of(m.condition.threads)
-        for launch, slow in zip(m.launches, m.slowness, strict=True):
-            times.setdefault(launch.worker, []).append(launch.sentinel_ms(clock))
-            slowness[launch.worker] = slow
-    worker = next(iter(times))
-    return statistics.median(times[worker]) / exp(slowness[worker])
+@contextmanager
+def _burner(core: int) -> Iterator[None]:
+    """A process that wants the whole of `core`."""
+    process = multiprocessing.get_context("spawn").Process(target=_burn, args=(core,), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _burn(core: int) -> None:
+    os.sched_setaffinity(0, {core})
+    while True:
+        pass
