@@ -27,7 +27,7 @@ TRIM_FROM = 5
 
 DRIFT_S = 300.0
 """Seconds in which the drift forgets itself by a factor of e."""
-DRIFT_SD = 0.0025
+DRIFT_SD = 0.002
 """Drift beyond the sentinel, as a standard deviation of the logarithm, at the reference speed."""
 DRIFT_SD_RAW = 0.01
 """The same where no sentinel was timed."""

@@ -53,6 +53,7 @@ from elat.search.result import (
 )
 
 from ..reports.comparisons import made_up_comparison
+from ..reports.measuring_exams import made_up_exam
 from ..reports.wirings import made_up_study
 
 NOTHING = ReportInputs((), (), ())
@@ -77,6 +78,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
         aggregations=made_up_costs(),
         wirings=(made_up_study(),),
         methods=(made_up_comparison(),),
+        measuring=(made_up_exam(),),
     )
 
 
