@@ -45,3 +45,9 @@ Data = Annotated[
         "--data", help="digits, fashion-mnist, cifar10:FOLDER, imagefolder:FOLDER or generated."
     ),
 ]
+Junit = Annotated[
+    Path | None, typer.Option("--junit", help="Write the verdicts as JUnit XML, for a CI.")
+]
+Markdown = Annotated[
+    Path | None, typer.Option("--markdown", help="Write the verdicts as a Markdown table.")
+]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -49,6 +49,8 @@ class Side:
             some launch has no sentinel.
     """
 
+    condition: Condition
+    origin: str
     measurements: Mapping[Operator, Measurement]
     reference_log: float | None
 
@@ -65,15 +67,14 @@ class Side:
         if len(kinds) > 1:
             found = "; ".join(sorted(f"{origin} on {condition}" for condition, origin in kinds))
             raise ConfigError(f"A side of a comparison is of one condition; found {found}.")
-        return cls({m.operator: m for m in measurements}, _reference_log(measurements))
+        (condition, origin), *_ = kinds
+        known = {m.operator: m for m in measurements}
+        return cls(condition, origin, known, _reference_log(measurements))
 
-    @property
-    def condition(self) -> Condition:
-        return next(iter(self.measurements.values())).condition
-
-    @property
-    def origin(self) -> str:
-        return next(iter(self.measurements.values())).origin
+    def only(self, operators: Collection[Operator]) -> Side:
+        """The same side without cases that are not among `operators`."""
+        kept = {o: m for o, m in self.measurements.items() if o in operators}
+        return replace(self, measurements=kept)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_of_equal_stores_at_most_one_in_twenty_cases_is_judged_different(launche
         false, stores = false + count, stores + (count > 0)
         outside += sum(not case.low_log <= 0 <= case.high_log for case in found.cases)
     assert false <= 0.05 * 480
-    # Of whole comparisons, too: if 5 % of them are false, more than 5 of 40 have a chance of 1.4 %.
+    # Of whole comparisons, too: at 5 % false ones, more than 5 of 40 have a chance of 1.4 %.
     assert stores <= 5
     assert outside <= 0.08 * 480
 
@@ -184,7 +184,7 @@ def test_p_values_are_adjusted_for_all_cases():
 def test_a_wide_margin_makes_the_same_of_an_ambiguous_case():
     random = np.random.default_rng(37)
     sides = one(random), one(random, start_s=DAY_S)
-    assert compare_measurements(*sides).counts[Verdict.SAME] < 6
+    assert compare_measurements(*sides).counts[Verdict.SAME] < 12
     assert compare_measurements(*sides, Rule(margin=0.03)).counts[Verdict.SAME] == 12
 
 
@@ -229,7 +229,7 @@ def test_swapping_the_sides_turns_every_effect_round():
 def test_nothing_in_common_is_an_empty_comparison():
     random = np.random.default_rng(59)
     a = one(random, cases=2)
-    b = Side({OPERATORS[5]: one(random, cases=6).measurements[OPERATORS[5]]}, None)
+    b = one(random, cases=6).only({OPERATORS[5]})
     found = compare_measurements(a, b)
     assert found.cases == ()
     assert found.only_b == (OPERATORS[5],)
