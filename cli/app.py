@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from . import (
+    comparing,
     demo,
     exam,
     exporting,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 
 for group in (
+    comparing,
     listing,
     measuring,
     importing,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import budgeting, options
 from .console import print_json, print_table, progress, say
 
 if TYPE_CHECKING:
+    from ..flows.budgets import BudgetReport
     from ..flows.measuring import Campaign
     from ..latency.measure import Progress
 
@@ -55,36 +56,101 @@ def draw_measuring(steps: Iterator[Progress], title: str) -> dict[str, int]:
 
 def measure(
     device: options.Device,
-    space: options.Space,
+    space: Annotated[
+        str | None, typer.Option("--space", help="A search space's name, or its YAML file.")
+    ] = None,
+    generate: Annotated[
+        int | None,
+        typer.Option(
+            "--generate", min=1, help="So many operators of random configuration in its place."
+        ),
+    ] = None,
+    check_budget: Annotated[
+        Path | None,
+        typer.Option("--check-budget", help="A YAML file of latency limits to measure and hold."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A limit inside the interval fails, too.")
+    ] = False,
+    junit: options.Junit = None,
+    markdown: options.Markdown = None,
     protocol: options.Protocol = "screen",
     store: options.Store = None,
     seed: options.Seed = 0,
     json: options.Json = False,
 ) -> None:
-    """Measure every operator of a search space on a device; goes on where it was interrupted."""
-    from ..flows.measuring import measure_space, space_table
-    from ..search.spaces import find_space
+    """Measure every operator of a search space on a device; goes on where it was interrupted.
 
-    found = find_space(space)
+    With --generate it measures operators of random configuration instead; the seed says which.
+    With --check-budget it holds latency limits: exit code 8 where one is passed.
+    """
+    from ..core.errors import ConfigError
+
+    is_alone = check_budget is not None and space is None and generate is None
+    if (space is None) == (generate is None) and not is_alone:
+        raise ConfigError(
+            "elat measure takes either --space NAME or --generate N, and exactly one of them; "
+            "or --check-budget FILE alone."
+        )
+    if check_budget is None and (strict or junit or markdown):
+        raise ConfigError("--strict, --junit and --markdown are about --check-budget FILE.")
+    report: BudgetReport | None = None
     with campaign(device, protocol, store, seed) as run:
-        counts = draw_measuring(measure_space(run, found), f"{run.device.id} {found.name}")
-        known = len(space_table(run.store, run.device, found))
-        summary = {
+        budget = None if check_budget is None else budgeting.read(run, check_budget, space)
+        if space is not None:
+            name, known, counts = _measure_space(run, space)
+        elif generate is not None:
+            name, known, counts = _measure_generated(run, generate)
+        else:
+            name, known, counts = None, 0, {"launches": 0, "failures": 0}
+        if budget is not None:
+            report, more = budgeting.checked(run, budget, draw_measuring)
+            counts = {kind: count + more[kind] for kind, count in counts.items()}
+        summary: dict[str, Any] = {
             "device": run.device.id,
-            "space": found.name,
+            "space": name,
             "protocol": run.protocol.name,
             "operators": known,
             "new_launches": counts["launches"],
             "failures": counts["failures"],
             "store": str(run.store.path),
         }
+    if report is not None:
+        summary["budget"] = budgeting.written(report, strict, junit, markdown)
     if json:
         print_json(summary)
-    else:
+    elif report is not None:
+        budgeting.print_report(report)
+    if not json and not is_alone:
         say(
-            f"{known} operators of {found.name} are known on {run.device.id}; "
-            f"{counts['launches']} new launches in {run.store.path}"
+            f"{known} operators of {name or 'random configuration'} are known on "
+            f"{run.device.id}; {counts['launches']} new launches in {run.store.path}"
         )
+    if report is not None:
+        budgeting.fail_over_budget(report, strict)
+
+
+def _measure_space(run: Campaign, space: str) -> tuple[str | None, int, dict[str, int]]:
+    """The space's name, how many of its operators are known, and counts of what was done."""
+    from ..flows.measuring import measure_space, space_table
+    from ..search.spaces import find_space
+
+    found = find_space(space)
+    counts = draw_measuring(measure_space(run, found), f"{run.device.id} {found.name}")
+    return found.name, len(space_table(run.store, run.device, found)), counts
+
+
+def _measure_generated(run: Campaign, count: int) -> tuple[str | None, int, dict[str, int]]:
+    """The same for operators of random configuration, which are of no space."""
+    from ..flows.measuring import evidence_of, measure_operators
+    from ..latency.methods import METHODS, Subjects
+    from ..latency.operators.generate import generate
+
+    subjects = Subjects(generate(count, run.seed))
+    counts = draw_measuring(measure_operators(run, subjects), f"{run.device.id} {count} operators")
+    method = METHODS[run.condition.method]
+    evidence = evidence_of(run.store, run.condition)
+    return None, len(method.latencies(subjects, evidence).entries), counts
 
 
 def table(
