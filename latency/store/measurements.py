@@ -41,7 +41,7 @@ class Reader:
         return Links([Link(*row) for row in self.database.rows(query, number)])
 
     def measurements(self, links: Links, parts: Iterable[Part]) -> list[Found]:
-        """The measurements of every case in `parts`, by origin, the oldest case first.
+        """The measurements of every case in `parts`, the oldest origin and case first.
 
         Raises:
             ArtefactError: A row is not readable.
@@ -51,8 +51,9 @@ class Reader:
             by_origin[row.origin][row.operator].append(row)
         return [
             found
-            for origin, cases in by_origin.items()
-            for found in self._corrected(cases, links.reference(origin))
+            for origin in links.origins()
+            if origin in by_origin
+            for found in self._corrected(by_origin[origin], links.reference(origin))
         ]
 
     def _rows(self, parts: Iterable[Part]) -> list[LaunchRow]:

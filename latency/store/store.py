@@ -229,19 +229,10 @@ class MeasurementStore:
         """
         kept = Summaries(self._db, self._documents, condition)
         kept.refresh()
-        if operators is None:
-            rows = kept.read()
-            known = self._documents.operators(row[0] for row in rows)
-        else:
-            known = self._documents.numbers_of(operators)
-            rows = kept.read(list(known))
+        wanted = None if operators is None else self._documents.numbers_of(operators)
         found: dict[Operator, list[Summary]] = defaultdict(list)
-        for number, origin, last_launch, text in sorted(rows, key=lambda row: row[:2]):
-            data = self._documents.parsed(text)
-            operator = known[number]
-            found[operator].append(
-                Summary.from_json(data, operator, condition, origin, last_launch)
-            )
+        for summary in kept.read(wanted):
+            found[summary.operator].append(summary)
         return dict(found)
 
     def measurement(self, operator: Operator, condition: Condition) -> Measurement | None:

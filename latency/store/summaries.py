@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...core.artefact import canonical_json
 from ..condition import Condition
+from ..operators import Operator
 from ..summary import Summary
 from .database import Database, rows_among
 from .documents import Documents
@@ -42,13 +43,28 @@ class Summaries:
     documents: Documents
     condition: Condition
 
-    def read(self, operators: Sequence[int] | None = None) -> list[tuple[int, str, int, str]]:
-        """Operator, origin, last launch and JSON, of `operators` or of all, as they are stored."""
+    def read(self, operators: Mapping[int, Operator] | None = None) -> list[Summary]:
+        """Those of `operators`, given by number, or of all, as they are stored.
+
+        Raises:
+            ArtefactError: A row is not readable.
+        """
         query = "SELECT operator, origin, last_launch, json FROM summaries WHERE condition = ?"
         if operators is None:
-            return self.database.rows(query, self._number)
-        chosen = f"{query} AND operator IN ({{}})"
-        return list(rows_among(self.database, chosen, operators, self._number))
+            rows = self.database.rows(query, self._number)
+            operators = self.documents.operators(row[0] for row in rows)
+        else:
+            chosen = f"{query} AND operator IN ({{}})"
+            rows = list(rows_among(self.database, chosen, operators, self._number))
+        try:
+            return [
+                Summary.from_json(
+                    self.documents.parsed(text), operators[number], self.condition, origin, last
+                )
+                for number, origin, last, text in sorted(rows, key=lambda row: row[:2])
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise self.database.corrupt(f"a summary is not readable: {error}") from error
 
     def refresh(self) -> None:
         """Make those again that are out of date, as of now or later."""
