@@ -12,6 +12,8 @@ from . import (
     importing,
     listing,
     measuring,
+    methods,
+    profiling,
     reporting,
     searching,
     study,
@@ -36,11 +38,13 @@ app = typer.Typer(
 )
 
 for group in (
-    comparing,
     listing,
     measuring,
+    comparing,
     importing,
     exporting,
+    methods,
+    profiling,
     searching,
     sweep,
     study,

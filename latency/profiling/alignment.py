@@ -1,13 +1,15 @@
 """Executed operators, of which only the kind is told, laid beside a TFLite model's in order.
 
-XNNPACK calls its operators by names of its own and runs them in the order of the model. The best
-alignment of both sequences is found by dynamic programming (Needleman and Wunsch 1970): kinds that
-fit gain, operators left out or put in cost, and a convolution is hardly ever left out.
+XNNPACK calls its operators by names of its own, and runs them in the order in which TFLite hands
+nodes over. The best alignment of both sequences is found by dynamic programming (Needleman and
+Wunsch 1970): kinds that fit gain, operators left out or put in cost, and a convolution is hardly
+ever left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -81,8 +83,8 @@ def align(model: ModelFile, executed: Sequence[RawNode]) -> tuple[int | None, ..
     An operator that XNNPACK adds behind another as a part of it (the limits of an activation) runs
     the same node.
     """
-    numbers = [i for i in range(len(model.nodes)) if not model.is_constant(i)]
     pinned = {node.original for node in executed if node.original is not None}
+    numbers = [i for i in _execution_order(model, pinned) if not model.is_constant(i)]
     steps = _steps(model, numbers, executed, pinned)
     found: list[int | None] = [None] * len(executed)
     row, column = len(numbers), len(executed)
@@ -123,15 +125,45 @@ def _steps(
     return steps
 
 
+def _execution_order(model: ModelFile, pinned: set[int]) -> list[int]:
+    """The order in which TFLite runs the nodes: `pinned` by itself, the others in a delegate.
+
+    It takes by turns all that can run now of one kind, in the model's order, then of the other,
+    so that a delegate is called as seldom as may be.
+    """
+    there = {*model.constants, *(given.name for given in model.inputs)}
+    left, order = list(range(len(model.nodes))), []
+    while left:
+        turn = None
+        for node in list(left):
+            if not there.issuperset(model.nodes[node].inputs):
+                continue
+            turn = node in pinned if turn is None else turn
+            if (node in pinned) is turn:
+                there.update(model.nodes[node].outputs)
+                order.append(node)
+                left.remove(node)
+        if turn is None:
+            # A variable, or whatever else nothing writes: the model's order is all there is.
+            return order + left
+    return order
+
+
 def _gain(number: int, kind: str, node: RawNode, pinned: set[int]) -> float:
     if node.original is not None or number in pinned:
         return _CERTAIN if node.original == number else -_CERTAIN
-    runs = _kinds_run_by(node.kind)
+    return _fit(kind, node.kind)
+
+
+@cache
+def _fit(kind: str, name: str) -> float:
+    """What it gains that XNNPACK's operator `name` runs a node of `kind`."""
+    runs = _kinds_run_by(name)
     if runs is None:
         return _MAY_FIT if kind not in _COMPUTE else -_CERTAIN
     if kind not in runs:
         return -_CERTAIN
-    if node.kind.startswith("Invalid"):
+    if name.startswith("Invalid"):
         return _MAY_FIT
     return _COMPUTES if kind in _COMPUTE else _FITS
 

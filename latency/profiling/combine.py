@@ -13,8 +13,9 @@ from ..flags import Flag
 from .cover import Cover, covers, macs, model_name, moved_bytes
 from .model_file import ModelFile
 from .profile import Profile, ProfiledNode
-from .raw import RawNode, RawProfile, middle
+from .raw import RawNode, RawProfile
 
+WIDE_SCALE = 0.1
 QUANTISED_SHARE = 0.005
 """A step of the clock beyond this share of a node's time is said to be coarse."""
 
@@ -103,9 +104,9 @@ def combine(
     found = covers(model, first.nodes)
     times = [_times_ms(model, first, found, each.model) for each in passes]
     raw_ms = [statistics.median(times_of_node) for times_of_node in zip(*times, strict=True)]
-    profiled_ms = statistics.median(middle(each.model.run_ms) for each in passes)
+    gap_ms = statistics.median(each.model.gap_ms for each in passes)
     unprofiled_ms = statistics.median(each.model_ms for each in timed)
-    cost = _node_cost(passes, timed, sum(raw_ms), profiled_ms)
+    cost = _node_cost(passes, timed, gap_ms)
     net_ms = [max(0.0, raw - cost.of(node)) for raw, node in zip(raw_ms, first.nodes, strict=True)]
     if sum(net_ms) <= 0.0:
         raise MeasurementError(
@@ -123,7 +124,7 @@ def combine(
         nodes=nodes,
         runs=sum(len(each.model.run_ms) for each in passes),
         processes=len(passes),
-        profiled_run_ms=profiled_ms,
+        profiled_run_ms=sum(raw_ms) + gap_ms,
         unprofiled_run_ms=unprofiled_ms,
         call_ms=call_ms,
         node_cost_ms=statistics.fmean(map(cost.of, first.nodes)),
@@ -131,7 +132,26 @@ def combine(
         step_ms=first.step_ms,
         condition=condition,
         facts=first.facts,
+        notes=_notes(nodes, scale),
     )
+
+
+def _notes(nodes: Sequence[ProfiledNode], scale: float) -> tuple[str, ...]:
+    """What a reader should know."""
+    notes = []
+    if abs(scale - 1) > WIDE_SCALE:
+        notes.append(
+            f"The nodes accounted for {1 / scale:.0%} of the unprofiled run before they were "
+            "scaled: the profiler disturbed the run, or the machine was busy."
+        )
+    if coarse := sum(Flag.QUANTISED in node.flags for node in nodes):
+        notes.append(
+            f"{coarse} of {len(nodes)} nodes are short against the profiler's clock, which counts "
+            f"whole microseconds: their times are means over runs, and good to a part of one."
+        )
+    if any(not node.fused and not node.is_layout for node in nodes):
+        notes.append("What some nodes execute of the model is not known: their fused is empty.")
+    return tuple(notes)
 
 
 def _tensors(node: RawNode) -> int:
@@ -188,13 +208,11 @@ def _call_ms(passes: Sequence[Pass], timed: Sequence[Unprofiled]) -> float:
     return max(0.0, short_ms - len(passes[0].few.short.nodes) * node_ms)
 
 
-def _node_cost(
-    passes: Sequence[Pass], timed: Sequence[Unprofiled], raw_ms: float, profiled_ms: float
-) -> _NodeCost:
+def _node_cost(passes: Sequence[Pass], timed: Sequence[Unprofiled], gap_ms: float) -> _NodeCost:
     first = passes[0]
     if first.model.is_gapless:
-        missing_ms = (profiled_ms - raw_ms) / len(first.model.nodes)
-        return _NodeCost(-min(max(0.0, missing_ms), first.model.step_ms))
+        cut_off_ms = gap_ms / len(first.model.nodes)
+        return _NodeCost(-min(max(0.0, cut_off_ms), first.model.step_ms))
     few_ms, many_ms = _slopes_ms(passes, timed)
     few_cost = statistics.median(each.few.extra_ms for each in passes) - few_ms
     many_cost = statistics.median(each.many.extra_ms for each in passes) - many_ms

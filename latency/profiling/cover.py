@@ -21,7 +21,7 @@ _TAG = re.compile(re.escape(NAME_TAG).replace(r"\{\}", r"(\d+)"))
 # Nodes in the blocked layout are named after the tensor that they write.
 _BLOCKED = re.compile(r"(.+)_nchwc(_token_\d+)?")
 _REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
-_TURNS = "Transpose"
+_REVIEWS = frozenset({"Reshape", "Transpose"})
 # What prepares an input is run by its reader, everything else by the writer of its input.
 _PREPARES = kinds(
     "Cast DequantizeLinear Pad Reshape Squeeze Transpose Unsqueeze "
@@ -29,9 +29,16 @@ _PREPARES = kinds(
 )
 # What a node of another kind may run behind its own work.
 _FOLLOWS = kinds(
-    "Add BatchNormalization Clip Elu Gelu HardSigmoid HardSwish Identity LeakyRelu Mul PRelu "
-    "QuantizeLinear Relu Sigmoid Softplus Sum Tanh"
+    "Add BatchNormalization Clip Elu Gelu HardSigmoid HardSwish Identity LeakyRelu Mul PRelu"
+    " QuantizeLinear Relu Sigmoid Softplus Sum Tanh"
 )
+# What may be done by not doing it: a tensor is read, or written, where it lies.
+_VIEWS = kinds(
+    "Concat Flatten Identity Pad Reshape Squeeze Unsqueeze"
+    " CONCATENATION EXPAND_DIMS PAD PADV2 RESHAPE SQUEEZE"
+)
+# What reads no more than it writes.
+_PICKS = kinds("Gather Slice Split EMBEDDING_LOOKUP GATHER SLICE SPLIT SPLIT_V STRIDED_SLICE")
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,14 @@ def model_name(model: ModelFile, name: str) -> str:
 
 
 def moved_bytes(model: ModelFile, nodes: Sequence[int]) -> int | None:
-    """Bytes that `nodes` together read from others and write for others; None if not known."""
+    """Bytes that `nodes` together read from others and write for others; None if not known.
+
+    No more than must be moved: nodes that only say how a tensor is seen move none, and those that
+    pick a part of one read that part.
+    """
+    kinds_of = {model.nodes[node].kind for node in nodes}
+    if nodes and kinds_of <= _VIEWS:
+        return 0
     inside = set(nodes)
     written = {name for node in nodes for name in model.nodes[node].outputs}
     read = {name for node in nodes for name in model.nodes[node].inputs} - written
@@ -84,10 +98,12 @@ def moved_bytes(model: ModelFile, nodes: Sequence[int]) -> int | None:
         for name in written
         if name in outputs or not inside.issuperset(model.consumers.get(name, ()))
     }
-    tensors = read | left
-    if not nodes or not tensors <= model.tensor_bytes.keys():
+    if not nodes or not (read | left) <= model.tensor_bytes.keys():
         return None
-    return sum(model.tensor_bytes[name] for name in tensors)
+    written_bytes = sum(model.tensor_bytes[name] for name in left)
+    if kinds_of <= _PICKS:
+        return 2 * written_bytes
+    return written_bytes + sum(model.tensor_bytes[name] for name in read)
 
 
 def macs(model: ModelFile, nodes: Sequence[int]) -> int | None:
@@ -103,16 +119,14 @@ class _ByTensors:
     def __init__(self, model: ModelFile, executed: Sequence[RawNode]) -> None:
         self.owner: dict[int, int] = {}
         self.shared: list[set[int]] = [set() for _ in executed]
-        self.is_layout = tuple(
-            node.kind in _REORDERS or (node.kind == _TURNS and not _pins(model, node))
-            for node in executed
-        )
+        self.is_layout = tuple(_is_layout(model, node) for node in executed)
         self._model = model
         self._alias: dict[str, str] = {}
         self._pinned = {number for node in executed for number in _pins(model, node)}
         self._writer: dict[str, int] = {}
         for node, is_layout in zip(executed, self.is_layout, strict=True):
-            if is_layout and node.outputs[0] in model.producers:
+            is_end = node.outputs[0] in model.producers
+            if is_layout and is_end and node.inputs[0] not in model.producers:
                 self._alias[node.inputs[0]] = node.outputs[0]
         self._ends = {self._tensor(name) for node in executed for name in node.outputs}
         for index, node in enumerate(executed):
@@ -219,6 +233,15 @@ class _ByKinds:
             node is None and is_movement(raw.kind)
             for node, raw in zip(aligned, executed, strict=True)
         )
+
+
+def _is_layout(model: ModelFile, node: RawNode) -> bool:
+    """Whether the runtime put `node` in and it only changes how a tensor lies in memory."""
+    if node.kind in _REORDERS:
+        return True
+    maker = model.producers.get(node.outputs[0])
+    is_of_model = maker is not None and model.nodes[maker].kind == node.kind
+    return node.kind in _REVIEWS and not is_of_model and not _pins(model, node)
 
 
 def _pins(model: ModelFile, node: RawNode) -> list[int]:

@@ -59,6 +59,7 @@ class ModelFile:
         outputs: Names of the tensors that a run gives.
         constants: Names of the tensors that the file holds, or that follow from them alone.
         tensor_bytes: Size of each tensor by name; those of unknown shape are left out.
+        has_integers: Whether weights are integers of a byte, so that integers are multiplied.
     """
 
     data: bytes
@@ -68,6 +69,7 @@ class ModelFile:
     outputs: tuple[str, ...]
     constants: frozenset[str]
     tensor_bytes: Mapping[str, int]
+    has_integers: bool
 
     @cached_property
     def producers(self) -> Mapping[str, int]:

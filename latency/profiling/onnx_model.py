@@ -17,6 +17,7 @@ from .model_file import NAME_TAG, ModelFile, ModelInput, ModelNode, kinds
 
 Shape = tuple[int, ...]
 
+_BYTES = (TensorProto.INT8, TensorProto.UINT8)
 # Number of the weight among the inputs, by kind.
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "FusedConv": 1, "QLinearConv": 3}
 _PRODUCTS = {"MatMul": 0, "MatMulInteger": 0, "QLinearMatMul": 0, "FusedMatMul": 0}
@@ -69,6 +70,7 @@ def read_onnx(path: Path, batch: int) -> ModelFile:
         tuple(value.name for value in model.graph.output),
         frozenset(constants),
         tensors.sizes,
+        any(t.data_type in _BYTES and len(t.dims) > 1 for t in model.graph.initializer),
     )
 
 

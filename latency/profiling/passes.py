@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import ConfigError, MeasurementError, UnavailableError
-from ..condition import Condition
+from ..condition import Cache, Condition
 from ..graph.ir import Activation, Graph, GraphBuilder
 from ..launcher import WorkerLostError, start_worker
 from ..runtimes import runtimes
@@ -52,6 +52,8 @@ class Effort:
 
 def unavailable_reason(condition: Condition) -> str | None:
     """Why nothing can be profiled under `condition`, with what could, or None if it can."""
+    if condition.cache is not Cache.HOT:
+        return f"Profiles are of runs with warm caches; the condition has {condition.cache} ones."
     if condition.runtime not in profilers:
         return f"Runtime {condition.runtime} has no profiler; these have: {', '.join(profilers)}."
     return profilers[condition.runtime]().unavailable_reason()
@@ -97,18 +99,38 @@ def profile_file(
         passes: list[Pass] = []
         timed: list[Unprofiled] = []
         for _ in range(effort.processes):
-            asked = _Asked(path, folders, condition, effort.runs, affinity, worker_command)
+            asked = _Asked(str(path), folders, condition, effort.runs, affinity, worker_command)
             raw = [RawProfile.from_json(data) for data in asked.answer("profile", "profiles")]
             passes.append(Pass(raw[0], Probe(*raw[1:3]), Probe(*raw[3:5])))
             timed.append(Unprofiled(*asked.answer("time", "times_ms")))
     return model, combine(model, passes, timed, condition)
 
 
+def ask_times_ms(
+    paths: Sequence[Path], condition: Condition, *, affinity: Sequence[int] | None = None
+) -> list[float]:
+    """Time of one run of each model at `paths` in a fresh process, without profiling, in ms.
+
+    Raises:
+        UnavailableError, ArtefactError, ConfigError, MeasurementError: As `profile_file`.
+    """
+    if reason := unavailable_reason(condition):
+        raise UnavailableError(reason)
+    suffix = runtimes[condition.runtime]().suffix
+    with tempfile.TemporaryDirectory(prefix="elat-") as name:
+        folders = [
+            _placed(Path(name) / str(index), read_model(path, suffix, condition.batch))
+            for index, path in enumerate(paths)
+        ]
+        asked = _Asked(f"{len(paths)} models", folders, condition, 1, affinity, None)
+        return [float(time_ms) for time_ms in asked.answer("time", "times_ms")]
+
+
 @dataclass(frozen=True)
 class _Asked:
-    """What processes are asked about."""
+    """What processes are asked about, and what it is called in messages."""
 
-    path: Path
+    subject: str
     folders: Sequence[Path]
     condition: Condition
     runs: int
@@ -136,11 +158,11 @@ class _Asked:
                 message = worker.receive(_SILENCE_S)
             except WorkerLostError as error:
                 raise MeasurementError(
-                    f"The process that should {task} {self.path} was lost. {error}"
+                    f"The process that should {task} {self.subject} was lost. {error}"
                 ) from error
         if error := message.get("error"):
             kind = UnavailableError if error["class"] == UNAVAILABLE else MeasurementError
-            raise kind(f"{self.path}: {error['message']}")
+            raise kind(f"{self.subject}: {error['message']}")
         return list(message[key])
 
 

@@ -65,6 +65,16 @@ class RawProfile:
         """Sum of the nodes."""
         return sum(node.typical_ms for node in self.nodes)
 
+    @property
+    def gap_ms(self) -> float:
+        """Typical time of a run that is in no node.
+
+        Of run by run: where the scheduler takes the CPU away, that is in the run and in a node.
+        """
+        spent = zip(*(node.times_ms for node in self.nodes), strict=True)
+        gaps = [run - sum(times) for run, times in zip(self.run_ms, spent, strict=True)]
+        return middle(tuple(gaps))
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
         return asdict(self)

@@ -66,6 +66,10 @@ def read_tflite(path: Path, batch: int) -> ModelFile:
             for name, shape, element in zip(names, shapes, formats, strict=True)
             if element != np.dtype(object)
         },
+        any(
+            name in constants and element == np.int8 and len(shape) > 1
+            for name, shape, element in zip(names, shapes, formats, strict=True)
+        ),
     )
 
 
