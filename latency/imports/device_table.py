@@ -66,10 +66,10 @@ def _columns(data: bytes) -> tuple[list[str], dict[str, list[Any]]]:
 
     try:
         table = pq.read_table(io.BytesIO(data))
+        names = table.column_names
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtefactError(f"it is no whole Parquet file ({first}).") from error
-    names = table.column_names
     spelt = [name for name in _NETWORKS if name in names]
     if len(spelt) != 1 or len(set(names)) != len(names):
         raise ArtefactError(

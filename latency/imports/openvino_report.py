@@ -122,14 +122,17 @@ def _time(results: Mapping[str, str], key: str) -> float:
 
 
 def _of_json(document: object) -> dict[str, dict[str, str]]:
-    """The sections of a JSON report; all that matters in them is text."""
+    """The sections of a JSON report; all that matters in them is text.
+
+    Raises:
+        ArtefactError: A section is missing, or a result is no text.
+    """
+    sections = {key: member(document, key, dict, "the report") for key in _SECTIONS}
+    for name in sections["execution_results"]:
+        member(sections["execution_results"], name, str, "the results")
     return {
-        key: {
-            name: value
-            for name, value in member(document, key, dict, "the report").items()
-            if isinstance(value, str)
-        }
-        for key in _SECTIONS
+        key: {name: value for name, value in section.items() if isinstance(value, str)}
+        for key, section in sections.items()
     }
 
 

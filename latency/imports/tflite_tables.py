@@ -182,7 +182,7 @@ def _cells(line: str, count: int) -> list[str] | None:
         cells = line.rsplit(", ", count - 1)
         cells[-1] = cells[-1].replace("\t", ",")
     elif "\t" in line:
-        cells = line.split("\t", count)[1:]
+        cells = line.split("\t")[1:]
     elif spaced := _SPACED.fullmatch(line):
         cells = [spaced[1], *spaced[2].split(maxsplit=count - 2)]
     else:

@@ -139,7 +139,8 @@ def _scan(text: str, place: int, strict: ArtefactError) -> Iterator[_Layer]:
         opening = _NAME.match(text, place)
         closing = text.find('", "timeMs" : ', opening.end()) if opening else -1
         times = _TIMES.match(text, closing) if closing >= 0 else None
-        if opening is None or times is None:
+        # Each layer is one line: what runs over its end is another damage than a missing escape.
+        if opening is None or times is None or "\n" in text[opening.end() : closing]:
             raise ArtefactError(f"{strict} Nor does character {place} begin a layer.") from strict
         name = text[opening.end() : closing]
         total, mean, median, _ = times.groups()
