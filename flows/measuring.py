@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.artefact import elat_home
-from ..core.errors import MeasurementError, MissingOperatorError
+from ..core.errors import MeasurementError, MissingOperatorError, UnavailableError
 from ..core.seeding import torch_generator
 from ..devices.device import Device
 from ..devices.state import fingerprint
@@ -20,7 +20,7 @@ from ..latency.measurement import Failure
 from ..latency.methods import METHODS, Evidence, Subjects
 from ..latency.operators import Operator
 from ..latency.profiling.parts import profile_operator
-from ..latency.profiling.passes import Effort
+from ..latency.profiling.passes import Effort, unavailable_reason
 from ..latency.profiling.profile import Profile
 from ..latency.protocol import Protocol
 from ..latency.store import MeasurementStore
@@ -78,11 +78,18 @@ def measure_operators(campaign: Campaign, subjects: Subjects) -> Iterator[Progre
 
     Raises:
         UnsupportedOperatorError: The method has no way to time one of the operators.
+        ConfigError: It looks into networks, and there are none.
+        UnavailableError: It profiles, and the runtime has no profiler here.
     """
     method = METHODS[campaign.condition.method]
-    emphasis = dict.fromkeys(method.emphasised(subjects), EMPHASIS)
-    yield from measure_cases(campaign, method.cases(subjects), emphasis)
-    yield from profile_cases(campaign, method.profiled(subjects))
+    cases, profiled = method.cases(subjects), method.profiled(subjects)
+    if profiled and (reason := unavailable_reason(campaign.condition)):
+        raise UnavailableError(
+            f"The method `{campaign.condition.method}` needs profiles. {reason} Choose another "
+            "method in the device card."
+        )
+    yield from measure_cases(campaign, cases, dict.fromkeys(method.emphasised(subjects), EMPHASIS))
+    yield from profile_cases(campaign, profiled)
 
 
 def measure_cases(
@@ -98,6 +105,7 @@ def measure_cases(
         seed=campaign.seed,
         emphasis=emphasis or {},
         affinity=campaign.device.affinity,
+        temperature_limit_c=campaign.device.gates.temperature_max_c,
     )
 
 

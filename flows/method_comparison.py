@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,8 @@ class Comparison:
         total_ms = 0.0
         for case in self.cases:
             run_ms = roofline_ms(case)
-            slice_ms = max(protocol.slice_ms, run_ms) + protocol.settle_calls * run_ms
+            loops = ceil(protocol.slice_ms / run_ms)
+            slice_ms = (loops + min(loops, protocol.settle_calls)) * run_ms
             slices = protocol.passes * (EMPHASIS if case in shared else 1)
             total_ms += protocol.min_launches * (slices * slice_ms + _LOAD_MS)
         return (total_ms + _PROFILE_MS * len(self.profiled)) / 1e3

@@ -50,9 +50,10 @@ class RecipeMethod(TimingMethod):
         return ()
 
     def emphasised(self, subjects: Subjects) -> frozenset[Operator]:
-        """The models that several operators' recipes have in common."""
-        count = Counter(model for o in subjects.busy for model, _ in self.recipe(o).terms)
-        return frozenset(model for model, recipes in count.items() if recipes > 1)
+        """The corrections that several operators' recipes have in common: no sums of parts."""
+        terms = [(model, w) for o in subjects.busy for model, w in self.recipe(o).terms]
+        recipes = Counter(model for model, _ in terms)
+        return frozenset(model for model, w in terms if w != 1.0 and recipes[model] > 1)
 
     def latencies(self, subjects: Subjects, evidence: Evidence) -> Found:
         """As the base class says; deviations are those of a sum of independent models."""
