@@ -89,6 +89,7 @@ def measure(
     emphasis: Mapping[Operator, int] | None = None,
     affinity: Sequence[int] | None = None,
     worker_command: Sequence[str] | None = None,
+    temperature_limit_c: float | None = None,
     clock: WaitingClock = WaitingClock(),
 ) -> Generator[Progress, None, None]:
     """Measure `operators` under `condition` until each satisfies `protocol`; yields every step.
@@ -110,13 +111,14 @@ def measure(
         emphasis: Slices in each pass for cases that need a smaller error than others; 1 if absent.
         affinity: CPUs that the worker is pinned to; None leaves it to the scheduler.
         worker_command: How to start a worker; by default one in this Python.
+        temperature_limit_c: Above which a launch is flagged as taken on a hot machine.
         clock: Tells the time and waits, between the stretches of a protocol that has several.
 
     Raises:
         UnavailableError: The runtime is not installed.
         MeasurementError: No worker can be started, or it refuses the condition.
     """
-    campaign = _Campaign(condition, protocol, store, clock)
+    campaign = _Campaign(condition, protocol, store, clock, temperature_limit_c)
     todo = [o for o in dict.fromkeys(operators) if not o.is_free and not campaign.is_settled(o)]
     yield from campaign.build(todo, cache, emphasis or {})
     if not campaign.cases:
@@ -142,6 +144,7 @@ class _Campaign:
         protocol: Protocol,
         store: MeasurementStore,
         clock: WaitingClock,
+        temperature_limit_c: float | None,
     ) -> None:
         self.cases: list[Case] = []
         self._condition = condition
@@ -155,6 +158,9 @@ class _Campaign:
         self._targets: dict[Operator, int] = {}
         self._done = 0
         self._clock = clock
+        self._known_state = (
+            {} if temperature_limit_c is None else {"temperature_limit_c": temperature_limit_c}
+        )
         self._last_s: dict[Operator, float] = {}
         if protocol.block_launches:
             self._last_s = {m.operator: max(m.times_s) for m in store.measurements(condition)}
@@ -235,7 +241,7 @@ class _Campaign:
                 operator,
                 self._condition,
                 outcome.launch,
-                outcome.state,
+                {**outcome.state, **self._known_state},
                 self._origin,
                 protocol=self._protocol,
                 environment=outcome.environment,

@@ -18,7 +18,7 @@ from elat.latency.artefacts import ArtefactCache
 from elat.latency.condition import Condition
 from elat.latency.flags import Flag
 from elat.latency.launcher import default_command
-from elat.latency.measure import MAX_ATTEMPTS, Stage, measure
+from elat.latency.measure import MAX_ATTEMPTS, Stage, WaitingClock, measure
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.zero import Zero
 from elat.latency.protocol import SCREEN
@@ -193,6 +193,68 @@ def test_cases_stop_at_the_target_and_others_at_the_ceiling(store, cache):
     assert all(Flag.NOT_CONVERGED in m.flags for m in store.measurements(CONDITION))
     run(store, cache, OPERATORS[2:])
     assert store.launch_counts(CONDITION)[OPERATORS[3]] == 2
+
+
+def test_the_limit_of_the_temperature_is_kept_with_each_launch(store, cache, scripted):
+    run(store, cache, worker_command=scripted(), temperature_limit_c=60.0)
+    for m in store.measurements(CONDITION):
+        assert m.state_before == {"n": 1, "temperature_limit_c": 60.0}
+
+
+class Clock:
+    """A time of day that only waiting moves."""
+
+    def __init__(self):
+        self.now = 1e9
+        self.waits = []
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        self.now += seconds
+
+    @property
+    def both(self):
+        return WaitingClock(lambda: self.now, self.wait)
+
+
+APART = replace(
+    QUICK,
+    name="apart",
+    target=1e-9,
+    min_launches=4,
+    max_launches=4,
+    looks=(4,),
+    block_launches=2,
+    block_gap_s=90.5,
+)
+
+
+def test_stretches_of_launches_lie_apart_in_time(store, cache, scripted):
+    clock = Clock()
+    steps = run(store, cache, protocol=APART, worker_command=scripted(), clock=clock.both)
+    waits = [step for step in steps if step.stage is Stage.WAIT]
+    assert sum(clock.waits) == pytest.approx(90.5)
+    assert [step.done for step in waits] == list(range(91))
+    assert all(m.count == 4 for m in store.measurements(CONDITION))
+    # Two launches before the wait, two behind it.
+    stages = [step.stage for step in steps if step.stage is not Stage.BUILD]
+    assert stages.index(Stage.WAIT) == 2 * len(OPERATORS)
+
+
+def test_a_wait_that_was_interrupted_is_waited_for_by_the_next_call(store, cache, scripted):
+    def stopping(seconds):
+        raise KeyboardInterrupt
+
+    stopped = WaitingClock(lambda: 1e9, stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, cache, protocol=APART, worker_command=scripted(), clock=stopped)
+    assert all(m.count == 2 for m in store.measurements(CONDITION))
+    # These launches do not say when they were taken, which counts as second 0.
+    clock = Clock()
+    clock.now = 30.0
+    run(store, cache, protocol=APART, worker_command=scripted(), clock=clock.both)
+    assert sum(clock.waits) == pytest.approx(60.5)
+    assert all(m.count == 4 for m in store.measurements(CONDITION))
 
 
 def test_a_stricter_protocol_adds_to_what_is_there(store, cache, scripted):

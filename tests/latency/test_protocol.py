@@ -73,3 +73,18 @@ def test_nonsense_is_refused(change):
 def test_other_json_is_no_protocol(data):
     with pytest.raises(ArtefactError):
         Protocol.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("launches", "since_s", "pause_s"),
+    [(0, 0.0, 0.0), (4, 0.0, 0.0), (5, 100.0, 200.0), (10, 400.0, 0.0), (5, -1e9, 300.0)],
+)
+def test_a_new_stretch_begins_when_the_gap_has_passed(launches, since_s, pause_s):
+    assert REFERENCE.pause_s(launches, since_s) == pause_s
+    assert STANDARD.pause_s(launches, since_s) == 0.0
+
+
+def test_a_case_at_the_floor_ends_unless_there_are_further_stretches():
+    assert STANDARD.is_finished(5, 0.5, is_at_floor=True)
+    assert not STANDARD.is_finished(6, 0.5, is_at_floor=True)
+    assert not REFERENCE.is_finished(10, 0.5, is_at_floor=True)
