@@ -19,7 +19,7 @@ SUMMARY = "nference timings in us: "
 ANNOUNCEMENT = "Running benchmark for "
 OPTIONS = "Runs w/ Different Performance Options"
 
-_STAT = re.compile(r"(?:.*?\s)?(count=\d.*)", re.ASCII)
+_STAT = re.compile(r"(?:.*?\s)??(count=\d.*)", re.ASCII)
 _MEMORY = re.compile(r"emory footprint.*\(MB\): init=(\S+) overall=(\S+)")
 _THREADS = re.compile(r"(?:Num threads|#threads used for CPU inference): \[(\d{1,9})\]", re.ASCII)
 _MODEL = re.compile(r"Graph: \[([^\]]+)\]")
