@@ -29,11 +29,13 @@ _PACKAGES = (
     "xgboost-cpu",
     "xgboost",
 )
+# Made once: `json.dumps` makes another for each call, which takes longer than a small document.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def canonical_json(data: Any) -> str:
     """`data` as JSON with sorted keys and no spaces: equal data, equal text."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(data)
 
 
 def sha256_of(data: bytes | str) -> str:

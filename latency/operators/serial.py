@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
+from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 from ...core.artefact import canonical_json, sha256_of
@@ -14,6 +16,7 @@ from .base import Operator
 from .checks import is_silent
 
 KIND = "kind"
+_PLAIN = frozenset({bool, int, float, str, NoneType})
 
 
 def kind_of(operator: Operator) -> str:
@@ -22,12 +25,7 @@ def kind_of(operator: Operator) -> str:
     Raises:
         ConfigError: It is not registered.
     """
-    for name, cls in operators.items():
-        if cls is type(operator):
-            return name
-    raise ConfigError(
-        f"{type(operator).__name__} is not registered; decorate it with operators.register."
-    )
+    return _kind_of(type(operator))
 
 
 def to_json(operator: Operator) -> dict[str, Any]:
@@ -35,9 +33,12 @@ def to_json(operator: Operator) -> dict[str, Any]:
 
     Fields that came later than the first tables are left out at their default (`checks.LATER`).
     """
-    values = {field.name: (field, getattr(operator, field.name)) for field in fields(operator)}
-    said = {name: _plain(v) for name, (field, v) in values.items() if not is_silent(field, v)}
-    return {KIND: kind_of(operator), **said}
+    data: dict[str, Any] = {KIND: _kind_of(type(operator))}
+    for field in fields(operator):
+        value = getattr(operator, field.name)
+        if not is_silent(field, value):
+            data[field.name] = value if type(value) in _PLAIN else _plain(value)
+    return data
 
 
 def from_json(data: Mapping[str, Any]) -> Operator:
@@ -67,6 +68,14 @@ def from_json(data: Mapping[str, Any]) -> Operator:
 def key(operator: Operator) -> str:
     """SHA-256 of the operator's canonical JSON: equal operators, equal keys, on every machine."""
     return sha256_of(canonical_json(to_json(operator)))
+
+
+@lru_cache
+def _kind_of(cls: type[Operator]) -> str:
+    for name, registered in operators.items():
+        if registered is cls:
+            return name
+    raise ConfigError(f"{cls.__name__} is not registered; decorate it with operators.register.")
 
 
 def _plain(value: Any) -> Any:

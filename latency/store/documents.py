@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from ...core.artefact import canonical_json, sha256_of
 from ..condition import Condition
 from ..operators import Operator
-from ..operators.serial import from_json, to_json
+from ..operators.serial import from_json, key, to_json
 from ..protocol import Protocol
 from .database import Database, rows_among
 
 _OPERATORS, _CONDITIONS = "operators", "conditions"
 _PROTOCOLS, _ENVIRONMENTS = "protocols", "environments"
+_REMEMBERED = 100_000
 
 
 class Documents:
@@ -25,7 +26,7 @@ class Documents:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[Hashable, int] = {}
 
     def forget(self) -> None:
         """Ask for every number again: a transaction that added some was undone."""
@@ -33,33 +34,39 @@ class Documents:
 
     def add_operator(self, operator: Operator) -> int:
         """The number of `operator`, added where it is new; inside a transaction."""
-        return self._add(_OPERATORS, to_json(operator))
+        return self._numbers.get(operator) or self._add(_OPERATORS, operator, to_json(operator))
 
     def add_condition(self, condition: Condition) -> int:
         """The number of `condition`, added where it is new; inside a transaction."""
-        return self._add(_CONDITIONS, condition.to_json())
+        return self._numbers.get(condition) or self._add(
+            _CONDITIONS, condition, condition.to_json()
+        )
 
     def add_protocol(self, protocol: Protocol) -> int:
         """The number of `protocol`, added where it is new; inside a transaction."""
-        return self._add(_PROTOCOLS, protocol.to_json())
+        return self._numbers.get(protocol) or self._add(_PROTOCOLS, protocol, protocol.to_json())
 
     def add_environment(self, environment: Mapping[str, Any]) -> int:
         """The number of `environment`, added where it is new; inside a transaction."""
-        return self._add(_ENVIRONMENTS, dict(environment))
+        text = canonical_json(dict(environment))
+        return self._numbers.get(text) or self._add(_ENVIRONMENTS, text, dict(environment))
 
     def condition(self, condition: Condition) -> int:
         """The number of `condition`, or -1 where the store does not know it."""
-        return self._known(_CONDITIONS, canonical_json(condition.to_json()))
+        return self._known(_CONDITIONS, condition, condition.to_json())
 
     def protocol(self, protocol: Protocol) -> int:
         """The number of `protocol`, or -1 where the store does not know it."""
-        return self._known(_PROTOCOLS, canonical_json(protocol.to_json()))
+        return self._known(_PROTOCOLS, protocol, protocol.to_json())
 
     def numbers_of(self, operators: Iterable[Operator]) -> dict[int, Operator]:
         """Those of `operators` that the store knows, by number."""
-        keys = {sha256_of(canonical_json(to_json(o))): o for o in operators}
+        wanted = dict.fromkeys(operators)
+        keys = {key(operator): operator for operator in wanted if operator not in self._numbers}
         query = "SELECT id, sha256 FROM operators WHERE sha256 IN ({})"
-        return {number: keys[key] for number, key in rows_among(self._db, query, keys)}
+        for number, sha256 in rows_among(self._db, query, keys):
+            self._remember(keys[sha256], number)
+        return {self._numbers[o]: o for o in wanted if o in self._numbers}
 
     def operators(self, numbers: Iterable[int]) -> dict[int, Operator]:
         """The operators of `numbers`, by number."""
@@ -94,19 +101,26 @@ class Documents:
         except (KeyError, TypeError, ValueError) as error:
             raise self._db.corrupt(f"a condition is not readable: {error}") from error
 
-    def _add(self, table: str, data: Mapping[str, Any]) -> int:
-        text = canonical_json(data)
-        number = self._known(table, text)
+    def _add(self, table: str, document: Hashable, data: Mapping[str, Any]) -> int:
+        number = self._known(table, document, data)
         if number >= 0:
             return number
-        self._db.change(f"INSERT INTO {table} (sha256, json) VALUES (?, ?)", sha256_of(text), text)
-        return self._known(table, text)
+        text = canonical_json(data)
+        self._db.change(
+            f"INSERT INTO {table} (sha256, json) VALUES (?, ?)", sha256_of(text), text
+        )
+        return self._known(table, document, data)
 
-    def _known(self, table: str, text: str) -> int:
-        key = (table, sha256_of(text))
-        if key not in self._numbers:
-            rows = self._db.rows(f"SELECT id FROM {table} WHERE sha256 = ?", key[1])
+    def _known(self, table: str, document: Hashable, data: Mapping[str, Any]) -> int:
+        if document not in self._numbers:
+            query = f"SELECT id FROM {table} WHERE sha256 = ?"
+            rows = self._db.rows(query, sha256_of(canonical_json(data)))
             if not rows:
                 return -1
-            self._numbers[key] = rows[0][0]
-        return self._numbers[key]
+            self._remember(document, rows[0][0])
+        return self._numbers[document]
+
+    def _remember(self, document: Hashable, number: int) -> None:
+        if len(self._numbers) >= _REMEMBERED:
+            self._numbers.clear()
+        self._numbers[document] = number
