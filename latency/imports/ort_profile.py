@@ -119,6 +119,8 @@ def _rows(runs: Sequence[Sequence[Event]], level: Level) -> list[Row]:
 def _row(event: Event, samples: Sequence[float], level: Level, parent: str | None) -> Row:
     kind, provider = event.kind, event.argument("provider")
     is_layout = kind in LAYOUT_KINDS
+    if parent is not None:
+        level = Level.SUBGRAPH
     facts: dict[str, Fact] = {LEVEL: level.value}
     said: Mapping[str, str | None] = {
         "type": kind,
@@ -129,7 +131,7 @@ def _row(event: Event, samples: Sequence[float], level: Level, parent: str | Non
     facts |= {name: value for name, value in said.items() if value}
     if is_layout:
         facts["layout"] = True
-    is_launch = level is Level.OPERATOR and provider in _ENQUEUING
+    is_launch = level is not Level.KERNEL and provider in _ENQUEUING
     return median_of(
         event.name or kind or "unnamed",
         samples,
