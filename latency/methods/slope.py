@@ -25,6 +25,7 @@ in its caches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar, final
 
 from ..operators import Operator
@@ -59,13 +60,13 @@ class Slope(RecipeMethod):
             first = neck(operator.input_shapes[0])
             return Recipe(operator, ((Chain((first, operator)), 1.0), (Chain((first,)), -1.0)))
         terms = [
-            *_slope(lambda count: _copies(operator, count)),
-            *_negated(_slope(lambda count: _total(count, out))),
+            *_slope(partial(_copies, operator)),
+            *_negated(_slope(partial(_total, out))),
         ]
         if operator.params == 0:
             for shape in shapes:
-                terms += _negated(_slope(lambda count, s=shape: _copies(neck(s), count)))
-                terms += _slope(lambda count, s=shape: _total(count, s))
+                terms += _negated(_slope(partial(_copies, neck(shape))))
+                terms += _slope(partial(_total, shape))
         return Recipe.of(operator, terms)
 
 
@@ -80,7 +81,7 @@ def _negated(terms: Iterator[Term]) -> Iterator[Term]:
     return ((model, -weight) for model, weight in terms)
 
 
-def _total(count: int, shape: Shape) -> Sum:
+def _total(shape: Shape, count: int) -> Sum:
     return Sum(count, shape[0], shape[1])
 
 
@@ -98,5 +99,5 @@ def _copies(operator: Operator, count: int) -> Operator:
             if not sources or operator.params == 0:
                 sources = {shape: builder.add(neck(shape), 0) for shape in shapes}
             outputs.append(builder.add(operator, *(sources[s] for s in operator.input_shapes)))
-    builder.add(_total(count, operator.output_shape), *outputs)
+    builder.add(_total(operator.output_shape, count), *outputs)
     return builder.finish()

@@ -149,7 +149,7 @@ class _Draw:
 
     def widths(self) -> tuple[int, ...]:
         """Channels of several images that are joined: alike, or of their own."""
-        count = self.one_of(2, 2, 3, 4)
+        count: int = self.one_of(2, 2, 3, 4)
         if self.one_of(True, False):
             return (self.width(count),) * count
         return tuple(self.width(count) for _ in range(count))

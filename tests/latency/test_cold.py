@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from elat.core.errors import UnavailableError
-from elat.latency import cold
 from elat.latency.cold import ColdSession, cache_sweep, last_level_bytes
 from elat.latency.runtimes.base import Session
 from elat.latency.sample import Sample
@@ -62,12 +61,17 @@ def test_an_unknown_size_is_refused_with_the_repair(tmp_path, sizes):
 
 
 def test_a_sweep_goes_over_twice_the_cache(tmp_path, monkeypatch):
-    made: list[np.ndarray] = []
-    zeros = np.zeros
-    monkeypatch.setattr(cold.np, "zeros", lambda *a: made.append(zeros(*a)) or made[-1])
+    buffer = np.ones(1, np.int64)
+
+    def zeros(count, kind):
+        nonlocal buffer
+        buffer = np.ones(count, kind)
+        return buffer
+
+    monkeypatch.setattr(np, "zeros", zeros)
     sweep = cache_sweep(caches(tmp_path, index3="64K"))
+    monkeypatch.undo()
     sweep()
     sweep()
-    (buffer,) = made
     assert buffer.nbytes == 128 << 10
-    assert (buffer == 2).all()
+    assert (buffer == 3).all(), "every byte is read and written each time"

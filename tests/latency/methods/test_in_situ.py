@@ -45,11 +45,17 @@ def cost_ms(operator: Operator) -> float:
     return 1e-9 * operator.macs + 3e-8 * operator.traffic_elements + 1e-3
 
 
-def whole_ms(chain: Chain | Dag) -> float:
+def whole_ms(chain: Operator) -> float:
     """Call overhead and a change of layout at both ends, which single operators pay too."""
+    assert isinstance(chain, Chain | Dag)
     first, last = chain.operators[0], chain.operators[-1]
     ends = sum(1e-6 * sum(shape) for shape in (first.input_shapes[0], last.output_shape))
     return CALL_MS + ends + sum(map(cost_ms, chain.operators))
+
+
+def pool_of(host: Operator) -> Operator:
+    assert isinstance(host, Chain)
+    return host.operators[-1]
 
 
 def hosts(*operators: Operator) -> tuple[Operator, ...]:
@@ -87,6 +93,7 @@ def test_operators_between_equal_shapes_cost_what_they_add_to_a_network() -> Non
 def test_the_first_operator_takes_the_input_itself() -> None:
     stem = Conv(3, 16, 28, kernel=3, stride=2)
     (host, weight), *_ = IN_SITU.recipe(stem).terms
+    assert isinstance(host, Chain)
     assert host.operators == (stem, GlobalPool(16, 14))
     assert weight == 1.0
 
@@ -98,7 +105,7 @@ def test_free_operators_need_no_host() -> None:
 def test_hosts_that_several_operators_share_are_emphasised() -> None:
     blocks = (MBConv(16, 24, 14, 3, expand=3), MBConv(16, 24, 14, 5, expand=3), Linear(24, 10))
     shared = IN_SITU.emphasised(Subjects(blocks))
-    assert {chain.operators[-1] for chain in shared} == {GlobalPool(16, 14), GlobalPool(24, 14)}
+    assert {pool_of(chain) for chain in shared} == {GlobalPool(16, 14), GlobalPool(24, 14)}
 
 
 def test_unmeasured_and_unresolved_operators_are_left_out() -> None:
@@ -130,7 +137,7 @@ def test_each_distinct_shape_has_its_own_neighbour() -> None:
     (host, _), *rest = IN_SITU.recipe(Concat((6, 10, 6), 14)).terms
     assert isinstance(host, Dag)
     assert host.inputs == ((0,), (0,), (1, 2, 1), (3,))
-    assert [chain.operators[-1] for chain, _ in rest] == [
+    assert [pool_of(chain) for chain, _ in rest] == [
         GlobalPool(6, 14),
         GlobalPool(10, 14),
         GlobalPool(22, 14),

@@ -97,7 +97,9 @@ class TestKernel:
 
     def test_a_profile_without_the_unprofiled_time_tells_no_share(self):
         found = evidence(STEM)
-        profiles = {STEM: replace(found.profiles[STEM], unprofiled_run_ms=None)}
+        profiles: dict[Operator, Profile] = {
+            STEM: replace(found.profiles[STEM], unprofiled_run_ms=None)
+        }
         assert (
             self.method.latencies(Subjects((STEM,)), replace(found, profiles=profiles)).entries
             == {}
