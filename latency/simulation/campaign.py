@@ -13,7 +13,7 @@ from math import ceil, exp, log
 
 import numpy as np
 
-from ..common_mode import corrected, slowness_by_worker
+from ..common_mode import slowness_by_worker
 from ..condition import Condition, Method, Precision
 from ..estimate import is_at_floor
 from ..launch import Launch
@@ -22,6 +22,7 @@ from ..operators.identity import Identity
 from ..protocol import Protocol
 from ..sample import Clock
 from ..timing import Slot, interleave, make_slot, warm_up
+from .assembly import assembled
 from .machine import Machine, MachineModel, SimulatedSession
 
 SENTINEL_MS = 0.1
@@ -170,26 +171,15 @@ class _Campaign:
         )
 
     def _measured(self) -> dict[int, Measurement]:
-        condition = simulated_condition(self.threads)
-        slowness = slowness_by_worker([launch for _, launch in self.launches], self._clock)
-        state = {"clock_resolution_ns": self.machine.model.clock_step_ns}
-        cases = sorted({case for case, _ in self.launches})
-        measurements = []
-        for case in cases:
-            launches = tuple(launch for other, launch in self.launches if other == case)
-            measurements.append(
-                Measurement(
-                    Identity(1 + case, 1),
-                    condition,
-                    launches,
-                    state,
-                    state,
-                    SIMULATED,
-                    slowness=tuple(slowness[launch.worker] for launch in launches),
-                    protocol=self.protocol,
-                )
-            )
-        return dict(zip(cases, corrected(measurements), strict=True))
+        operators = {case: Identity(1 + case, 1) for case, _ in self.launches}
+        found = assembled(
+            [(operators[case], launch) for case, launch in self.launches],
+            simulated_condition(self.threads),
+            self.protocol,
+            SIMULATED,
+            {"clock_resolution_ns": self.machine.model.clock_step_ns},
+        )
+        return {case: found[operator] for case, operator in operators.items()}
 
     @property
     def _clock(self) -> Clock:
