@@ -110,9 +110,10 @@ def read_events(data: bytes) -> TraceEvents:
         where = f"event {index}"
         category = member(entry, "cat", str, where)
         if category not in _CATEGORIES or member(entry, "ph", str, where) != "X":
+            phase = shown(entry.get("ph"))
             raise ArtefactError(
-                f"{where} has the category {shown(category)} and the phase {shown(entry['ph'])}; "
-                f"ONNX Runtime writes {', '.join(_CATEGORIES)} and X."
+                f"{where} has the category {shown(category)} and the phase {phase}; ONNX Runtime "
+                f"writes {', '.join(_CATEGORIES)} and X."
             )
         event = _event(entry, where)
         if category == "Session" and event.name == RUN:
