@@ -10,8 +10,8 @@ from ...core.artefact import sha256_of
 from ...core.errors import ArtefactError
 from . import importers
 from .base import Fact, Imported, Importer, Row, Statistic
-from .lines import head_of, lines_of
-from .parsing import MS_PER, decimal, latency
+from .lines import head_of, lines_of, whole_of
+from .parsing import MS_PER, decimal, latency, whole
 from .rows import judged, median_of, of_runs, printed_step
 
 NAME = "Inference"
@@ -41,13 +41,17 @@ class OrtPerfTest(Importer):
 
     def read(self, data: bytes) -> Imported:
         lines = [line.strip() for line in lines_of(data)]
-        counts = {int(found[1]) for line in lines if (found := _COUNT.fullmatch(line))}
+        counts = {
+            whole_of(found[1], "the number of runs")
+            for line in lines
+            if (found := _COUNT.fullmatch(line))
+        }
         if len(counts) > 1:
             raise ArtefactError(
                 f"the log says {', '.join(map(str, sorted(counts)))} runs: it is of several "
                 "launches of onnxruntime_perf_test. Split it."
             )
-        count = counts.pop() if counts else None
+        count = whole(counts.pop(), "the number of runs") if counts else None
         values, left_out = _told(_printed(lines), count)
         return Imported(
             kind="onnxruntime-perf-test",

@@ -11,7 +11,7 @@ from ..flags import Flag
 from . import importers
 from .base import Fact, Imported, Importer, Row, Statistic
 from .lines import lines_of
-from .parsing import decimal, latency
+from .parsing import decimal, latency, whole
 from .rows import judged, of_runs, printed_step
 from .trtexec_times import COMPUTE, ENQUEUE_SHARE, LATENCY
 
@@ -44,7 +44,7 @@ class TrtexecLog(Importer):
         lines = lines_of(data)
         metrics = _metrics(lines)
         runs = _only(_QUERIES, lines, "numbers of queries")
-        count = None if runs is None else int(runs[1])
+        count = None if runs is None else whole(int(runs[1]), "the number of queries")
         return Imported(
             kind="trtexec-log",
             tool=_tool(lines),
@@ -178,7 +178,7 @@ def _notes(lines: Sequence[str], metrics: Mapping[str, object]) -> list[str]:
         notes.append("The log does not hold trtexec's verdict (PASSED): it is a part of one.")
     if left_out := sorted(metrics.keys() - _INTERVALS.keys()):
         notes.append(
-            f"Left out: {', '.join(left_out)}. They are no latency of the network; End-to-End "
-            "Host Latency counts the wait behind the batch enqueued before."
+            f"Left out: {', '.join(left_out)}. They are parts of the latency, or count the wait "
+            "behind the batch enqueued before."
         )
     return notes
