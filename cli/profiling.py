@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,7 +47,7 @@ def profile(
         ),
     ] = True,
     store: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--store", help="Keep the profile of a network by name in this store, too."),
     ] = None,
     json: options.Json = False,

@@ -45,7 +45,7 @@ class ProfileOrder:
     device: str
     effort: Effort = field(default_factory=Effort)
     has_bounds: bool = True
-    store: Path | None = None
+    store: str | None = None
 
 
 @dataclass(frozen=True)

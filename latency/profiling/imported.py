@@ -41,8 +41,14 @@ def profile_of(imported: Imported, unprofiled_run_ms: float | None = None) -> Pr
         scale=scale,
         step_ms=imported.resolution,
         condition=None,
-        facts={name: value for name, value in imported.facts.items() if not _is_many(value)}
-        | {"tool": imported.tool},
+        facts={
+            "tool": imported.tool,
+            **{
+                name: value
+                for name, value in imported.facts.items()
+                if not isinstance(value, tuple)
+            },
+        },
         notes=imported.notes,
         origin=imported.origin,
     )
@@ -50,10 +56,6 @@ def profile_of(imported: Imported, unprofiled_run_ms: float | None = None) -> Pr
 
 def _level(row: Row) -> Level:
     return Level(str(row.facts.get(LEVEL, Level.OPERATOR)))
-
-
-def _is_many(value: object) -> bool:
-    return isinstance(value, tuple)
 
 
 def _node(row: Row, scale: float) -> ProfiledNode:

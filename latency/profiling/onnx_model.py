@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, EncodeError
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, shape_inference
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    shape_inference,
+)
 
 from ...core.errors import ArtefactError, ConfigError
 from .model_file import NAME_TAG, ModelFile, ModelInput, ModelNode, kinds
@@ -41,12 +49,9 @@ def read_onnx(path: Path, batch: int) -> ModelFile:
         node.name = NAME_TAG.format(index)
     try:
         data = bytes(model.SerializeToString())
-        inferred = shape_inference.infer_shapes(model, data_prop=True).graph
     except (EncodeError, ValueError) as error:
         raise ConfigError(f"{path} is larger than the 2 GB that can be profiled.") from error
-    except shape_inference.InferenceError as error:
-        raise ArtefactError(f"{path} contradicts itself: {error}") from error
-    tensors = _Tensors(inferred)
+    tensors = _Tensors(_with_shapes(model))
     nodes = tuple(
         ModelNode(
             name,
@@ -72,6 +77,15 @@ def read_onnx(path: Path, batch: int) -> ModelFile:
         tensors.sizes,
         any(t.data_type in _BYTES and len(t.dims) > 1 for t in model.graph.initializer),
     )
+
+
+def _with_shapes(model: ModelProto) -> GraphProto:
+    """The graph with the shapes that follow; as it is where they cannot be told."""
+    try:
+        return shape_inference.infer_shapes(model, data_prop=True).graph
+    except shape_inference.InferenceError:
+        # Whether the model is valid is for its runtime to say; here costs stay unknown.
+        return model.graph
 
 
 def _load(path: Path) -> ModelProto:
@@ -151,7 +165,7 @@ def _captured(node: NodeProto) -> list[str]:
 class _Tensors:
     """Shapes and sizes of the tensors of a graph whose shapes were inferred."""
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: GraphProto) -> None:
         self.sizes: dict[str, int] = {}
         self._shapes: dict[str, Shape] = {}
         for value in (*graph.value_info, *graph.input, *graph.output):

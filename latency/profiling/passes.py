@@ -160,9 +160,9 @@ class _Asked:
                 raise MeasurementError(
                     f"The process that should {task} {self.subject} was lost. {error}"
                 ) from error
-        if error := message.get("error"):
-            kind = UnavailableError if error["class"] == UNAVAILABLE else MeasurementError
-            raise kind(f"{self.subject}: {error['message']}")
+        if refusal := message.get("error"):
+            kind = UnavailableError if refusal["class"] == UNAVAILABLE else MeasurementError
+            raise kind(f"{self.subject}: {refusal['message']}")
         return list(message[key])
 
 

@@ -96,19 +96,44 @@ def find_roofline(
         UnavailableError: The runtime has no profiler, or a package is missing.
         MeasurementError: A model of the measurement cannot be run.
     """
-    general = replace(condition, device="", batch=1, method=Method.BLOCK)
-    found = {"condition": general.to_json(), "environment": fingerprint(), "schema": _SCHEMA}
-    pinned = None if affinity is None else list(affinity)
-    path = folder / f"{sha256_of(canonical_json({**found, 'affinity': pinned}))[:32]}.json"
-    if path.exists():
-        try:
-            return Roofline(**read_json(path)["roofline"])
-        except (ArtefactError, KeyError, TypeError):
-            # Damaged: what follows replaces it.
-            path.unlink()
+    if stored := stored_roofline(condition, folder, affinity=affinity):
+        return stored
+    general, place = _general(condition), _place(condition, affinity)
     roofline = measure_roofline(general, affinity=affinity)
-    write_json(path, {**found, "affinity": pinned, "roofline": roofline.to_json()})
+    write_json(folder / _file_name(place), {**place, "roofline": roofline.to_json()})
     return roofline
+
+
+def stored_roofline(
+    condition: Condition, folder: Path, *, affinity: Sequence[int] | None = None
+) -> Roofline | None:
+    """The roofline that `find_roofline` put into `folder`; None if there is none, or a damaged one."""
+    path = folder / _file_name(_place(condition, affinity))
+    if not path.exists():
+        return None
+    try:
+        return Roofline(**read_json(path)["roofline"])
+    except (ArtefactError, KeyError, TypeError):
+        return None
+
+
+def _general(condition: Condition) -> Condition:
+    """`condition` without what does not matter to a roofline."""
+    return replace(condition, device="", batch=1, method=Method.BLOCK)
+
+
+def _place(condition: Condition, affinity: Sequence[int] | None) -> dict[str, Any]:
+    """All that a stored roofline is of."""
+    return {
+        "condition": _general(condition).to_json(),
+        "environment": fingerprint(),
+        "schema": _SCHEMA,
+        "affinity": None if affinity is None else list(affinity),
+    }
+
+
+def _file_name(place: dict[str, Any]) -> str:
+    return f"{sha256_of(canonical_json(place))[:32]}.json"
 
 
 def measure_roofline(condition: Condition, *, affinity: Sequence[int] | None = None) -> Roofline:

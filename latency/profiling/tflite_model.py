@@ -160,13 +160,12 @@ def _dtype(kind: int) -> np.dtype[Any]:
     from ai_edge_litert import schema_py_generated as schema
 
     name = next(n for n, v in vars(schema.TensorType).items() if v == kind)
-    if name == "BOOL":
-        return np.dtype(np.bool_)
     try:
-        return np.dtype(name.lower())
+        found: np.dtype[Any] = np.dtype(name.lower())
     except TypeError:
         # Text, and formats of half a byte: NumPy has none, so that their size is not known.
         return np.dtype(object)
+    return found
 
 
 def _holds_data(model: Any, tensor: Any) -> bool:
