@@ -49,15 +49,15 @@ def aggregation_cost(
 
     shapes = shapes_of(shape or SHAPES)
     found = []
-    path = None
+    name_of_store = None
     for name in dict.fromkeys(device or ["local-ort"]):
         with campaign(name, protocol, store, seed) as run:
             draw_measuring(measure_costs(run, shapes), f"{run.device.id} aggregation")
             found.append(device_costs(run.store, run.device, run.protocol.name, shapes))
-            path = run.store.path
-    if path is None:
+            name_of_store = run.store.name
+    if name_of_store is None:
         raise AssertionError("there is at least one device")
-    costs = write_costs(out, found, seed=seed, store=path)
+    costs = write_costs(out, found, seed=seed, store=name_of_store)
     if json:
         print_json(costs.to_json())
         return

@@ -58,7 +58,7 @@ def export(
 
 
 def _source(
-    table: Path | None, device: str | None, space: str | None, store: Path | None
+    table: Path | None, device: str | None, space: str | None, store: str | None
 ) -> Source:
     """A table file, or a device in a store; one of the two.
 

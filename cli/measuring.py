@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import budgeting, options
+from . import budgeting, linting, options
 from .console import print_json, print_table, progress, say
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 @contextmanager
-def campaign(device: str, protocol: str, store: Path | None, seed: int) -> Iterator[Campaign]:
+def campaign(device: str, protocol: str, store: str | None, seed: int) -> Iterator[Campaign]:
     """The store, cache and device of one measuring campaign."""
     from ..devices.device import find_device
     from ..flows.measuring import Campaign, default_cache, default_store
@@ -113,7 +113,7 @@ def measure(
             "operators": known,
             "new_launches": counts["launches"],
             "failures": counts["failures"],
-            "store": str(run.store.path),
+            "store": run.store.location,
         }
     if report is not None:
         summary["budget"] = budgeting.written(report, strict, junit, markdown)
@@ -124,7 +124,7 @@ def measure(
     if not json and not is_alone:
         say(
             f"{known} operators of {name or 'random configuration'} are known on "
-            f"{run.device.id}; {counts['launches']} new launches in {run.store.path}"
+            f"{run.device.id}; {counts['launches']} new launches in {run.store.location}"
         )
     if report is not None:
         budgeting.fail_over_budget(report, strict)
@@ -149,27 +149,69 @@ def _measure_generated(run: Campaign, count: int) -> tuple[str | None, int, dict
     subjects = Subjects(generate(count, run.seed))
     counts = draw_measuring(measure_operators(run, subjects), f"{run.device.id} {count} operators")
     method = METHODS[run.condition.method]
-    evidence = evidence_of(run.store, run.condition)
+    evidence = evidence_of(run.store, run.condition, subjects)
     return None, len(method.latencies(subjects, evidence).entries), counts
 
 
 def table(
-    device: options.Device,
-    space: options.Space,
-    out: Annotated[Path, typer.Option("--out", help="The table file: .yaml or .parquet.")],
+    device: Annotated[
+        str | None, typer.Option("--device", help="A device card's name, or its YAML file.")
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            "--space",
+            help="A search space's name, or its YAML file; with --lint also a network of the zoo.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The table file: .yaml or .parquet.")
+    ] = None,
+    lint: Annotated[
+        Path | None,
+        typer.Option("--lint", help="Check this table, ours or one that elat import reads."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="With --lint: a table that rows may be copied from."),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", help="With --lint, of files that do not say it: ns, us, ms or s."),
+    ] = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Write the latency table of a space on a device from the store."""
+    """Write the latency table of a space on a device from the store, or check a table."""
+    from ..core.errors import ConfigError
+
+    if lint is not None:
+        if device is not None or out is not None or store is not None:
+            raise ConfigError("--lint checks a file; leave --device, --out and --store out.")
+        linting.lint(lint, space, against, unit, json)
+        return
+    if against is not None or unit is not None:
+        raise ConfigError("--against and --unit go with --lint FILE.")
+    if device is None or space is None or out is None:
+        raise ConfigError(
+            "A table is made with --device DEVICE --space SPACE --out FILE, all three; a table "
+            "that is there is checked with --lint FILE."
+        )
+    _write_table(device, space, out, store, json)
+
+
+def _write_table(device: str, space: str, out: Path, store: Path | None, json: bool) -> None:
     from ..devices.device import find_device
     from ..flows.measuring import default_store, space_table
     from ..latency.store import open_store
     from ..latency.table import write_table
     from ..search.spaces import find_space
 
+    found = find_device(device)
     with open_store(store or default_store(), create=False) as opened:
-        made = space_table(opened, find_device(device), find_space(space))
+        made = space_table(opened, found, find_space(space))
     write_table(made, out)
+    linting.warn_of_errors(made, found)
     if json:
         print_json({"operators": len(made), "sha256": made.sha256, "out": str(out)})
     else:

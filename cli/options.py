@@ -10,8 +10,12 @@ import typer
 Device = Annotated[str, typer.Option("--device", help="A device card's name, or its YAML file.")]
 Space = Annotated[str, typer.Option("--space", help="A search space's name, or its YAML file.")]
 Store = Annotated[
-    Path | None,
-    typer.Option("--store", help="The measurement store [default: ELAT_HOME/measurements.db]."),
+    str | None,
+    typer.Option(
+        "--store",
+        help="The measurement store: a file, or postgresql://USER@HOST/DATABASE "
+        "[default: ELAT_HOME/measurements.db].",
+    ),
 ]
 Protocol = Annotated[
     str, typer.Option("--protocol", help="How carefully: screen, standard or reference.")

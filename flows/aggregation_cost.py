@@ -75,7 +75,7 @@ def device_costs(
     """
     condition = Condition.of(device).of_models
     known = {m.operator: m for m in store.measurements(condition)}
-    prices = _Prices(known, condition, store.path)
+    prices = _Prices(known, condition, store.location)
     return DeviceCosts(
         Source(prices.origin, device.id, condition),
         protocol,
@@ -85,7 +85,7 @@ def device_costs(
 
 
 def write_costs(
-    folder: Path, devices: Sequence[DeviceCosts], *, seed: int, store: Path
+    folder: Path, devices: Sequence[DeviceCosts], *, seed: int, store: str
 ) -> AggregationCosts:
     """Write the costs of all devices into `folder`, the file of the numbers last."""
     costs = AggregationCosts(tuple(devices))
@@ -94,7 +94,7 @@ def write_costs(
         "protocols": sorted({found.protocol for found in devices}),
         "shapes": [str(shape) for shape in costs.shapes],
     }
-    made = manifest(KIND, config=config, seed=seed, parents={"store": store.name})
+    made = manifest(KIND, config=config, seed=seed, parents={"store": store})
     write_json(folder / MANIFEST, made)
     write_json(folder / COSTS, costs.to_json())
     return costs
@@ -106,7 +106,7 @@ class _Prices:
 
     known: Mapping[Operator, Measurement]
     condition: Condition
-    store: Path
+    store: str
 
     @property
     def origin(self) -> str:

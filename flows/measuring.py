@@ -160,14 +160,25 @@ def subjects_of(space: SearchSpace, method: Method, seed: int) -> Subjects:
     return Subjects(operators, tuple(map(space.network, drawn)))
 
 
-def evidence_of(store: MeasurementStore, condition: Condition) -> Evidence:
-    """What `store` knows of cases under `condition`, whatever its method."""
-    models = condition.of_models
-    profiles = {
-        operator: Profile.from_json(found[-1])
-        for operator, found in store.profiles(models).items()
-    }
-    return Evidence({m.operator: m for m in store.measurements(models)}, profiles)
+def evidence_of(store: MeasurementStore, condition: Condition, subjects: Subjects) -> Evidence:
+    """What `store` knows that tells the latencies of `subjects` under `condition`.
+
+    Where a model was measured and imported, too, what was measured counts.
+
+    Raises:
+        UnsupportedOperatorError: The method has no way to time one of the operators.
+    """
+    profiles = profiles_of(store, condition)
+    method = condition.method
+    cases = profiles if method is Method.SAMPLED else METHODS[method].cases(subjects)
+    found = store.summaries(condition.of_models, cases)
+    return Evidence({operator: known[-1] for operator, known in found.items()}, profiles)
+
+
+def profiles_of(store: MeasurementStore, condition: Condition) -> dict[Operator, Profile]:
+    """The newest profile of every model that has one under `condition`, whatever its method."""
+    known = store.profiles(condition.of_models)
+    return {operator: Profile.from_json(found[-1]) for operator, found in known.items()}
 
 
 def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> LatencyTable:
@@ -178,13 +189,14 @@ def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> 
     """
     condition = Condition.of(device)
     operators = space.all_operators()
-    evidence = evidence_of(store, condition)
-    repair = f"elat measure --device {device.id} --space {spelled(space)} --store {store.path}"
+    subjects = Subjects(operators)
+    evidence = evidence_of(store, condition, subjects)
+    repair = f"elat measure --device {device.id} --space {spelled(space)} --store {store.location}"
     if not evidence.measured:
         raise MissingOperatorError(
             f"Nothing was measured on {condition} yet; measure {space.name} there with: {repair}"
         )
-    table = LatencyTable.derived(condition, Subjects(operators), evidence)
+    table = LatencyTable.derived(condition, subjects, evidence)
     missing = [operator for operator in operators if operator not in table]
     if missing:
         raise MissingOperatorError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..core.artefact import MANIFEST, manifest, write_json
 from ..core.errors import ConfigError, MeasurementError
 from ..latency.calibration import Calibration, best_additive_fit
-from ..latency.condition import Condition, Method
+from ..latency.condition import Method
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.methods import METHODS, Evidence, Subjects, TimingMethod
@@ -33,12 +33,12 @@ from ..reports.source import Source
 from ..search.architecture import Architecture
 from ..search.spaces import SearchSpace
 from .calibrate import sample_networks
-from .measuring import EMPHASIS, Campaign, evidence_of, measure_cases, profile_cases, subjects_of
+from .measuring import EMPHASIS, Campaign, measure_cases, profile_cases, profiles_of, subjects_of
 
 STORE = "measurements.db"
 
 # Of one launch of one model besides its slices, and of one profile pass; rough.
-_LOAD_MS, _PROFILE_MS = 25.0, 1500.0
+_LOAD_MS, _PROFILE_MS = 25.0, 2000.0
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,10 @@ class Comparison:
             MeasurementError: Fewer than two of the networks could be measured.
         """
         condition = self.campaign.condition
-        evidence = evidence_of(self.campaign.store, condition)
-        whole = [evidence.measured.get(self.space.network(a)) for a in self.networks]
+        store = self.campaign.store
+        measured = {m.operator: m for m in store.measurements(condition.of_models)}
+        profiles = profiles_of(store, condition)
+        whole = [measured.get(self.space.network(a)) for a in self.networks]
         found = [(a, m) for a, m in zip(self.networks, whole, strict=True) if m is not None]
         if len(found) < 2:
             raise MeasurementError(
@@ -142,7 +144,7 @@ class Comparison:
             self.campaign.protocol.name,
             tuple(_network(self.space, architecture, m) for architecture, m in found),
             tuple(
-                self._mark(replace(condition, method=method), evidence, parts, measured_ms)
+                self._mark(method, measured, profiles, parts, measured_ms)
                 for method in self.methods
             ),
             best_additive_fit(_counts(parts), measured_ms).loo_mape,
@@ -150,13 +152,14 @@ class Comparison:
 
     def _mark(
         self,
-        condition: Condition,
-        evidence: Evidence,
+        name: Method,
+        measured: Mapping[Operator, Measurement],
+        profiles: Mapping[Operator, Profile],
         parts: Sequence[Sequence[Operator]],
         measured_ms: Sequence[float],
     ) -> MethodMark:
-        method = METHODS[condition.method]
-        entries = method.latencies(self.subjects, evidence).entries
+        method = METHODS[name]
+        entries = method.latencies(self.subjects, Evidence(measured, profiles)).entries
         sums = [
             sum(entries[o].mean_ms for o in part if not o.is_free)
             if all(o.is_free or o in entries for o in part)
@@ -166,17 +169,13 @@ class Comparison:
         cases, profiled = method.cases(self.subjects), method.profiled(self.subjects)
         calibration = _calibration(sums, parts, measured_ms)
         return MethodMark(
-            condition.method,
+            name,
             len(entries),
             tuple(str(o) for o in self.subjects.busy if o not in entries),
             len(cases),
             len(profiled),
-            sum(_timing_s(evidence.measured[case]) for case in cases if case in evidence.measured)
-            + sum(
-                _profiling_s(evidence.profiles[case])
-                for case in profiled
-                if case in evidence.profiles
-            ),
+            sum(_timing_s(measured[case]) for case in cases if case in measured)
+            + sum(_profiling_s(profiles[case]) for case in profiled if case in profiles),
             tuple(sums),
             "" if calibration is None else calibration.form,
             None if calibration is None else calibration.loo_mape,
@@ -192,7 +191,7 @@ def write_comparison(folder: Path, comparison: Comparison) -> MethodComparison:
         "protocol": result.protocol,
         "networks": len(comparison.networks),
     }
-    store = comparison.campaign.store.path.name
+    store = comparison.campaign.store.name
     made = manifest(KIND, config=config, seed=comparison.campaign.seed, parents={"store": store})
     write_json(folder / MANIFEST, made)
     write_json(folder / COMPARISON, result.to_json())

@@ -74,7 +74,7 @@ class VerifyOrder:
     device: str | None
     also: tuple[str, ...] | None
     latency: tuple[Path, ...]
-    store: Path | None
+    store: Path | str | None
     protocol: str
     seed: int
 

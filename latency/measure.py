@@ -157,6 +157,7 @@ class _Campaign:
         self._started = time.monotonic()
         self._targets: dict[Operator, int] = {}
         self._done = 0
+        self._left = 0
         self._clock = clock
         self._known_state = (
             {} if temperature_limit_c is None else {"temperature_limit_c": temperature_limit_c}
@@ -236,6 +237,7 @@ class _Campaign:
         if outcome.failure is not None:
             self._record_failure(operator, outcome.failure)
             self.cases.remove(outcome.case)
+            self._left -= self._targets[operator] - self._counts[operator]
         elif outcome.launch is not None:
             self._store.record_launch(
                 operator,
@@ -249,18 +251,16 @@ class _Campaign:
             self._counts[operator] += 1
             self._last_s[operator] = self._clock.now_s()
             self._done += 1
+            self._left -= 1
 
     def _record_failure(self, operator: Operator, failure: Failure) -> None:
         self._store.record_failure(operator, self._condition, failure.error_class, failure.message)
 
     def _progress(self, outcome: Outcome) -> Progress:
-        left = sum(
-            self._targets[case.operator] - self._counts[case.operator] for case in self.cases
-        )
         return Progress(
             Stage.MEASURE,
             self._done,
-            self._done + left,
+            self._done + self._left,
             outcome.case.operator,
             outcome.launch,
             outcome.failure,
@@ -269,16 +269,24 @@ class _Campaign:
 
     def _drop_finished(self) -> None:
         """Drop the cases that need no further launch; set for the others when to look next."""
-        if any(self._protocol.is_look(self._counts[case.operator]) for case in self.cases):
+        looked_at = [
+            case.operator
+            for case in self.cases
+            if self._protocol.is_look(self._counts[case.operator])
+        ]
+        if looked_at:
             known = {
                 m.operator: m
-                for m in self._store.measurements(self._condition)
+                for m in self._store.measurements(self._condition, looked_at)
                 if m.origin == self._origin
             }
             self.cases = [case for case in self.cases if not self._is_finished(case, known)]
+        self._left = 0
         for case in self.cases:
             count = self._counts[case.operator]
-            self._targets[case.operator] = self._protocol.next_look(count) or count
+            target = self._protocol.next_look(count) or count
+            self._targets[case.operator] = target
+            self._left += target - count
 
     def _is_finished(self, case: Case, known: Mapping[Operator, Measurement]) -> bool:
         if not self._protocol.is_look(self._counts[case.operator]):

@@ -19,6 +19,7 @@ from .operators import Operator
 from .operators.chain import Chain
 from .operators.dag import Dag
 from .operators.serial import from_json, kind_of, to_json
+from .summary import Summary
 from .table_file import read_document, write_document
 
 __all__ = ["Entry", "LatencyTable", "check_device", "read_table", "write_table"]
@@ -96,8 +97,8 @@ class LatencyTable(Mapping[Operator, float]):
         return cls.of(condition, *METHODS[condition.method].latencies(subjects, evidence))
 
     @classmethod
-    def from_measurements(cls, measurements: Iterable[Measurement]) -> LatencyTable:
-        """The table of `measurements`, pooled where there are several of one operator.
+    def from_measurements(cls, measurements: Iterable[Measurement | Summary]) -> LatencyTable:
+        """The table of `measurements`, or of summaries; pooled where several are of one operator.
 
         Raises:
             ConfigError: There are none, or they have several conditions or origins, or one is of

@@ -12,6 +12,7 @@ from ..measurement import Measurement
 from ..operators import Operator
 from ..operators.chain import Chain
 from ..operators.dag import Dag
+from ..summary import Summary
 
 if TYPE_CHECKING:
     from ..profiling.profile import Profile
@@ -44,7 +45,7 @@ class Evidence:
         profiles: Where the time of a run goes.
     """
 
-    measured: Mapping[Operator, Measurement]
+    measured: Mapping[Operator, Measurement | Summary]
     profiles: Mapping[Operator, Profile] = field(default_factory=dict)
 
 

@@ -106,9 +106,7 @@ class Documents:
         if number >= 0:
             return number
         text = canonical_json(data)
-        self._db.change(
-            f"INSERT INTO {table} (sha256, json) VALUES (?, ?)", sha256_of(text), text
-        )
+        self._db.change(f"INSERT INTO {table} (sha256, json) VALUES (?, ?)", sha256_of(text), text)
         return self._known(table, document, data)
 
     def _known(self, table: str, document: Hashable, data: Mapping[str, Any]) -> int:

@@ -89,7 +89,7 @@ def unpacked(row: tuple[Any, ...], database: Database, documents: Documents) -> 
     Raises:
         ArtefactError: It is not readable.
     """
-    *head, meta, samples, sentinel, state = row
+    number, operator, origin, protocol, environment, meta, samples, sentinel, state = row
     noted = documents.parsed(meta)
     try:
         launch = Launch(
@@ -99,7 +99,8 @@ def unpacked(row: tuple[Any, ...], database: Database, documents: Documents) -> 
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise database.corrupt(f"a launch is not readable: {error}") from error
-    return LaunchRow(*head, launch, documents.parsed(state))
+    facts = documents.parsed(state)
+    return LaunchRow(number, operator, origin, protocol, environment, launch, facts)
 
 
 def packed_samples(rows: list[list[int]]) -> bytes:

@@ -54,8 +54,9 @@ class MeasurementStore:
         return self._db.location
 
     @property
-    def path(self) -> Path:
-        return Path(self.location)
+    def name(self) -> str:
+        """The name of its file or database: the end of the location."""
+        return self.location.partition("?")[0].rpartition("/")[2]
 
     def record_launch(
         self,

@@ -161,11 +161,11 @@ def test_nothing_is_measured_twice(measured):
 
 def test_what_is_written_is_read_again(measured, tmp_path):
     found = device_costs(measured.store, measured.device, "screen", (TINY,))
-    costs = write_costs(tmp_path / "out", [found], seed=0, store=measured.store.path)
+    costs = write_costs(tmp_path / "out", [found], seed=0, store=measured.store.name)
     assert read_aggregation_costs(tmp_path / "out") == costs
     assert read_inputs([tmp_path]).aggregations == (costs,)
     first = (tmp_path / "out" / COSTS).read_bytes()
-    write_costs(tmp_path / "out", [found], seed=0, store=measured.store.path)
+    write_costs(tmp_path / "out", [found], seed=0, store=measured.store.name)
     assert (tmp_path / "out" / COSTS).read_bytes() == first
 
 

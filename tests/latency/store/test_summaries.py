@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from elat.core.errors import ArtefactError
 from elat.latency.common_mode import corrected, slowness_by_worker
 from elat.latency.measurement import Measurement
+from elat.latency.operators import Operator
 from elat.latency.protocol import SCREEN, STANDARD
 from elat.latency.sample import Clock
 from elat.latency.store import Record, open_store
@@ -30,11 +31,11 @@ POOLS = (convs(14)[:7], convs(14)[7:])
 
 def fresh(records, numbers):
     """Summaries of `records`, which are of one condition, without a store."""
-    found = {}
+    found: dict[Operator, list[Summary]] = {}
     for origin in dict.fromkeys(record.origin for record in records):
         own = [(n, r) for n, r in zip(numbers, records, strict=True) if r.origin == origin]
         slowness = slowness_by_worker([r.launch for _, r in own], Clock.CPU)
-        cases = {}
+        cases: dict[Operator, list[tuple[int, Record]]] = {}
         for number, record in own:
             cases.setdefault(record.operator, []).append((number, record))
         measurements = [
