@@ -200,7 +200,7 @@ def table(
     _write_table(device, space, out, store, json)
 
 
-def _write_table(device: str, space: str, out: Path, store: Path | None, json: bool) -> None:
+def _write_table(device: str, space: str, out: Path, store: str | None, json: bool) -> None:
     from ..devices.device import find_device
     from ..flows.measuring import default_store, space_table
     from ..latency.store import open_store

@@ -49,7 +49,7 @@ def entries_of(data: bytes, fields: Sequence[str]) -> Iterator[tuple[str, dict[s
             no such number.
     """
     seen: set[str] = set()
-    for key, found in _mappings(_events(data)):
+    for key, found in texts_of(data):
         if key in seen:
             raise ArtefactError(f"the key {shown(key)} stands twice.")
         seen.add(key)
@@ -61,6 +61,15 @@ def entries_of(data: bytes, fields: Sequence[str]) -> Iterator[tuple[str, dict[s
         yield key, {name: _value(key, name, text) for name, text in found}
     if not seen:
         raise ArtefactError("the table has no entries.")
+
+
+def texts_of(data: bytes) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Every key of a table with its fields as they are written, whatever they are.
+
+    Raises:
+        ArtefactError: The YAML is damaged, or no mapping of mappings of plain scalars.
+    """
+    yield from _mappings(_events(data))
 
 
 def _events(data: bytes) -> Iterator[yaml.Event]:

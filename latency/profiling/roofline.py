@@ -107,7 +107,7 @@ def find_roofline(
 def stored_roofline(
     condition: Condition, folder: Path, *, affinity: Sequence[int] | None = None
 ) -> Roofline | None:
-    """The roofline that `find_roofline` put into `folder`; None if there is none, or a damaged one."""
+    """The roofline that `find_roofline` put into `folder`; None if there is none to read."""
     path = folder / _file_name(_place(condition, affinity))
     if not path.exists():
         return None
