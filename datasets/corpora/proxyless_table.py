@@ -24,7 +24,7 @@ CONDITION = Condition(
     precision=Precision.FP32,
     batch=1,
     threads=1,
-    method=Method.IN_SITU,
+    method=Method.SAMPLED,
     options=(),
 )
 """What is known of it: a Pixel 1, batches of one, and averages over whole networks.
