@@ -76,7 +76,8 @@ def compare(
     from ..flows.comparing import CompareOrder
     from ..flows.comparing import compare as compare_sides
     from ..flows.verdicts import comparison_json, write_comparison
-    from ..latency.comparison import Basis, Rule, default_margin
+    from ..latency.comparison import Rule, default_margin
+    from ..latency.effects import Basis
 
     if fail_on not in (None, "slower"):
         raise UnknownNameError("verdict of --fail-on", fail_on, ["slower"])

@@ -15,13 +15,15 @@ from ..core.errors import (
     MissingLatencyError,
     UnsupportedOperatorError,
 )
-from ..latency.comparison import Basis, Comparison, Pairing, Rule, Side, compare_measurements
+from ..latency.comparison import Comparison, Rule, Side, compare_measurements
 from ..latency.condition import Condition, runtime_section
+from ..latency.effects import Basis
 from ..latency.interleaved import Contender, measure_in_turns
 from ..latency.measure import Progress
 from ..latency.measurement import SIMULATED
 from ..latency.methods import METHODS
 from ..latency.operators import Operator
+from ..latency.pairing import Pairing
 from ..latency.protocol import find_protocol
 from ..latency.store import open_store
 from ..search.spaces import find_space
@@ -83,7 +85,7 @@ class Compared:
         return self.names.get(operator) or str(operator)
 
 
-def compare(order: CompareOrder) -> Iterator[Progress | Compared]:
+def compare(order: CompareOrder) -> Generator[Progress | Compared, None, None]:
     """Read or measure both sides, then compare them; yields progress, and the result last.
 
     Raises:

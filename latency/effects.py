@@ -59,16 +59,18 @@ class Effects:
 
     @property
     def variances(self) -> Vector:
-        return np.asarray(sum(variances for variances, _ in self.parts))
+        total: Vector = np.sum([variances for variances, _ in self.parts], axis=0)
+        return total
 
     @property
     def freedoms(self) -> Vector:
         """Degrees of freedom of the sum of the parts (Welch 1947)."""
-        weights = [v**2 / d for v, d in self.parts]
         total = self.variances**2
-        uncertain = np.asarray(sum(weights))
+        uncertain = np.sum([v**2 / d for v, d in self.parts], axis=0)
         usable = np.isfinite(total) & (uncertain > 0)
-        return np.divide(total, uncertain, out=np.full_like(total, np.inf), where=usable)
+        found = np.full_like(total, np.inf)
+        np.divide(total, uncertain, out=found, where=usable)
+        return found
 
 
 def paired(cases: Both, pairs: Sequence[Pairs], basis: Basis, shift: float) -> Effects:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import junitparser
 import pytest
@@ -46,7 +45,7 @@ entries:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory) -> Path:
+def lab(tmp_path_factory):
     """A home with two devices of which `slow` takes 5 % longer."""
     folder = tmp_path_factory.mktemp("cli-comparing")
     (folder / "devices").mkdir()
@@ -148,7 +147,7 @@ def test_the_margin_is_at_least_twice_the_repeatability(live, elat):
 
 @pytest.fixture
 def budget(tmp_path):
-    def budget(limit_ms: float) -> Path:
+    def budget(limit_ms):
         path = tmp_path / "budget.yaml"
         path.write_text(BUDGET.replace("LIMIT", repr(limit_ms)))
         return path

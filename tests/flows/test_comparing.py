@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -19,10 +21,12 @@ from elat.flows.budgets import check_budget, measure_budget, read_budget
 from elat.flows.comparing import Compared, CompareOrder, compare
 from elat.flows.measuring import Campaign, default_cache
 from elat.latency.budget import Held
-from elat.latency.comparison import Basis, Pairing, Rule, Verdict
+from elat.latency.comparison import Rule, Verdict
 from elat.latency.condition import Condition, Method
-from elat.latency.measure import Stage
+from elat.latency.effects import Basis
+from elat.latency.measure import Progress, Stage
 from elat.latency.operators.conv import Conv
+from elat.latency.pairing import Pairing
 from elat.latency.protocol import PROTOCOLS, STANDARD
 from elat.latency.store import open_store
 from elat.search.spaces import find_space
@@ -63,7 +67,7 @@ BRIEF = replace(HASTY, name="brief", max_launches=2, looks=(2,))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def place(tmp_path_factory):
     """A home with two simulated devices, and a space."""
     folder = tmp_path_factory.mktemp("comparing")
     (folder / "devices").mkdir()
@@ -87,22 +91,24 @@ def order(place, a, b, protocol="hasty", **changed):
     return CompareOrder(a, b, space=str(place / "tiny.yaml"), protocol=protocol, **changed)
 
 
+def compared(asked: CompareOrder) -> Compared:
+    """The result, without the steps before it."""
+    *_, found = compare(asked)
+    assert isinstance(found, Compared)
+    return found
+
+
 @pytest.fixture(scope="module")
 def live(place) -> Compared:
     """`fast` and `slow`, measured in turns."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELAT_HOME", str(place))
         patch.setitem(PROTOCOLS, "hasty", HASTY)
-        *_, found = compare(order(place, "fast", "slow", folder=place / "live"))
-    assert isinstance(found, Compared)
-    return found
+        return compared(order(place, "fast", "slow", folder=place / "live"))
 
 
 def stored(place, a="a.db", b="b.db", **changed) -> Compared:
-    sides = (str(place / "live" / name) for name in (a, b))
-    *_, found = compare(CompareOrder(*sides, **changed))
-    assert isinstance(found, Compared)
-    return found
+    return compared(CompareOrder(str(place / "live" / a), str(place / "live" / b), **changed))
 
 
 def test_a_slower_device_is_slower_by_as_much_as_it_is(live):
@@ -130,22 +136,30 @@ def test_launches_of_the_two_sides_took_turns(live, place):
 
 
 def test_the_same_call_again_measures_nothing(live, place):
-    again = list(compare(order(place, "fast", "slow", folder=place / "live")))
-    assert all(isinstance(step, Compared) or step.stage is Stage.BUILD for step in again)
-    assert again[-1].comparison.cases == live.comparison.cases
+    *steps, found = compare(order(place, "fast", "slow", folder=place / "live"))
+    assert isinstance(found, Compared)
+    assert found.comparison.cases == live.comparison.cases
+    assert {step.stage for step in measuring(steps)} == {Stage.BUILD}
 
 
 def test_an_interrupted_comparison_goes_on_in_pairs(place, tmp_path):
     steps = compare(order(place, "fast", "slow", "brief", folder=tmp_path))
-    for step in steps:
-        if step.stage is Stage.MEASURE and step.done == 7:
-            break
+    done = sum(1 for _ in islice(launches(steps), 7))
     steps.close()
     *rest, found = compare(order(place, "fast", "slow", "brief", folder=tmp_path))
+    assert isinstance(found, Compared)
     cases = len(found.comparison.cases)
-    assert sum(step.stage is Stage.MEASURE for step in rest) == 2 * 2 * cases - 7
+    assert sum(1 for _ in launches(rest)) == 2 * 2 * cases - done
     assert found.comparison.pairing is Pairing.ROUNDS
     assert {case.launches for case in found.comparison.cases} == {(2, 2)}
+
+
+def measuring(steps: Iterable[Progress | Compared]) -> Iterator[Progress]:
+    return (step for step in steps if isinstance(step, Progress))
+
+
+def launches(steps: Iterable[Progress | Compared]) -> Iterator[Progress]:
+    return (step for step in measuring(steps) if step.stage is Stage.MEASURE)
 
 
 def test_a_device_is_the_same_as_itself_also_in_another_python(place, tmp_path):
@@ -153,7 +167,7 @@ def test_a_device_is_the_same_as_itself_also_in_another_python(place, tmp_path):
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    *_, found = compare(order(place, "fast", f"fast@{python}", "brief", folder=tmp_path))
+    found = compared(order(place, "fast", f"fast@{python}", "brief", folder=tmp_path))
     assert found.a.side.condition == found.b.side.condition
     assert found.comparison.pairing is Pairing.ROUNDS
     assert not any(c.verdict in (Verdict.FASTER, Verdict.SLOWER) for c in found.comparison.cases)
@@ -175,7 +189,7 @@ def test_only_what_both_stores_hold_is_compared(live, place, tmp_path):
         for m in [*list(a.measurements.values())[:2], replace_operator(a, extra)]:
             for launch in m.launches:
                 store.record_launch(m.operator, a.condition, launch, {}, "simulated")
-    *_, found = compare(CompareOrder(str(tmp_path / "more.db"), str(place / "live" / "b.db")))
+    found = compared(CompareOrder(str(tmp_path / "more.db"), str(place / "live" / "b.db")))
     assert len(found.comparison.cases) == 2
     assert found.comparison.only_a == (extra,)
     assert len(found.comparison.only_b) == len(live.comparison.cases) - 2
@@ -229,7 +243,7 @@ def test_several_conditions_in_a_store_are_told_apart(live, place, tmp_path):
     both = str(tmp_path / "both.db")
     with pytest.raises(ConfigError, match="several conditions"):
         list(compare(CompareOrder(both, both)))
-    *_, found = compare(CompareOrder(f"{both}@fast", f"{both}@slow", rule=Rule(margin=0.02)))
+    found = compared(CompareOrder(f"{both}@fast", f"{both}@slow", rule=Rule(margin=0.02)))
     assert {case.verdict for case in found.comparison.cases} == {Verdict.SLOWER}
 
 

@@ -12,14 +12,14 @@ from scipy import stats
 
 from elat.core.errors import ConfigError
 from elat.latency.comparison import (
-    Basis,
-    Pairing,
     Rule,
     Side,
     Verdict,
     compare_measurements,
     default_margin,
 )
+from elat.latency.effects import Basis
+from elat.latency.pairing import Pairing
 
 from .comparison_bench import DAY_S, OPERATORS, OTHER, Machine, side
 
