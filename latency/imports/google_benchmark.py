@@ -95,10 +95,11 @@ def _scale(entry: dict[str, Any], name: str) -> float:
 
 def _repeated(name: str, runs: list[dict[str, Any]]) -> Row:
     """A benchmark from its repetitions."""
-    if len({run.get("time_unit") for run in runs}) > 1:
+    scale = _scale(runs[0], name)
+    if any(_scale(run, name) != scale for run in runs):
         raise ArtefactError(f"the repetitions of {name} are in several units.")
-    samples = [latency(r.get("real_time"), f"real_time of {name}") * _scale(r, name) for r in runs]
-    cpu = [latency(r.get("cpu_time"), f"cpu_time of {name}") * _scale(r, name) for r in runs]
+    samples = [latency(run.get("real_time"), f"real_time of {name}") * scale for run in runs]
+    cpu = [latency(run.get("cpu_time"), f"cpu_time of {name}") * scale for run in runs]
     iterations = sum(whole(run.get("iterations"), f"iterations of {name}") for run in runs)
     facts = {**_facts(runs[0]), "repetitions": len(runs)}
     is_one = len(runs) == 1

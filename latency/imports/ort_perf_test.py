@@ -52,7 +52,10 @@ class OrtPerfTest(Importer):
                 "launches of onnxruntime_perf_test. Split it."
             )
         count = whole(counts.pop(), "the number of runs") if counts else None
-        values, left_out = _told(_printed(lines), count)
+        printed = _printed(lines)
+        if "p50" not in printed and any(name.startswith("p") for name in printed):
+            raise ArtefactError("the log has percentiles, but no P50: it is damaged.")
+        values, left_out = _told(printed, count)
         return Imported(
             kind="onnxruntime-perf-test",
             tool="onnxruntime_perf_test",

@@ -148,12 +148,12 @@ def decimal(text: str, what: str) -> float:
 
 
 def whole(value: object, what: str, least: int = 1) -> int:
-    """`value` as a count of at least `least`.
+    """`value` as a count of `least` to `MOST`.
 
     Raises:
         ArtefactError: It is something else.
     """
-    if type(value) is not int or value < least:
+    if type(value) is not int or not least <= value <= MOST:
         raise ArtefactError(
             f"{what} should be a whole number of at least {least}, found {shown(value)}."
         )

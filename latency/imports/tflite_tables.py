@@ -28,7 +28,7 @@ _RUNS = re.compile(r"Timings \(microseconds\): count=(\d{1,18})", re.ASCII)
 _COLUMN = re.compile(r"\[([^\]]+)\]")
 # Where spaces alone separate, at least two follow the type, which may hold single ones.
 _SPACED = re.compile(r"\s*(\S+(?: \S+)*)\s{2,}(\S.*)")
-_NAME = re.compile(r"\[(.*)\](?::(\w+))?|(.*?)(?::(\d+))?", re.ASCII)
+_NAME = re.compile(r"\[(.*)\](?::(\w+))?|(.*?)(?::(\d+))?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True)
