@@ -90,9 +90,10 @@ def latency_row(values_ms: Mapping[str, float], count: int, step_ms: float) -> R
     Raises:
         ArtefactError: There is neither, or it is not between the shortest and the longest run.
     """
-    headline = "median" if "median" in values_ms else "mean"
+    is_other = any(name.startswith("p") for name in values_ms)
+    headline = "mean" if is_other and "median" not in values_ms else "median"
     if headline not in values_ms:
-        raise ArtefactError("there is no latency in the results: the file was cut short.")
+        raise ArtefactError(f"the results have no {headline}: the file is damaged or cut short.")
     value = values_ms[headline]
     if not values_ms.get("min", 0.0) <= value <= values_ms.get("max", value):
         raise ArtefactError(f"the {headline} is not between min and max: the file is damaged.")

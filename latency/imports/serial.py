@@ -8,7 +8,7 @@ from typing import Any
 from ...core.errors import ArtefactError
 from ..flags import Flag
 from ..operators import serial as operators
-from .base import Imported, Quantity, Row, Statistic
+from .base import Fact, Imported, Quantity, Row, Statistic
 
 
 def to_json(imported: Imported) -> dict[str, Any]:
@@ -32,6 +32,7 @@ def from_json(data: dict[str, Any]) -> Imported:
             **{
                 **data,
                 "rows": tuple(map(_row_from_json, data["rows"])),
+                "facts": _facts(data),
                 "quantity": Quantity(data.get("quantity", Quantity.LATENCY_MS)),
                 "notes": tuple(data.get("notes", ())),
             }
@@ -58,10 +59,17 @@ def _row_from_json(data: dict[str, Any]) -> Row:
             **data,
             "statistic": Statistic(data["statistic"]),
             "samples": tuple(data.get("samples", ())),
+            "facts": _facts(data),
             "operator": None if operator is None else operators.from_json(operator),
             "flags": frozenset(map(Flag, data.get("flags", ()))),
         }
     )
+
+
+def _facts(data: dict[str, Any]) -> dict[str, Fact]:
+    """The facts of a row or of a file; JSON has lists for what are tuples."""
+    facts = data.get("facts", {}).items()
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts}
 
 
 def _plain(thing: Imported | Row) -> dict[str, Any]:

@@ -250,6 +250,7 @@ class TestPerfTest:
         [
             ("0.09375 s", "nan s", "p50 in the line"),
             ("0.09375 s", "-1 s", "p50 in the line"),
+            ("P50 Latency", "PS0 Latency", "no P50"),
             ("P50 Latency: 0.09375 s", "P50 Latency: 9 s", "not between min and max"),
             ("Runs:100", "Runs:101", "100, 101 runs"),
             ("P50 Latency: 0.09375 s\n", "P50 Latency: 0.09 s\nP50 Latency: 0.1 s\n", "twice"),

@@ -11,6 +11,7 @@ import pytest
 from elat.core.errors import ArtefactError
 from elat.latency.flags import Flag
 from elat.latency.imports import Statistic
+from elat.latency.imports.serial import from_json, to_json
 from elat.latency.imports.trtexec_layers import join_layers
 from elat.latency.imports.trtexec_log import TrtexecLog
 from elat.latency.imports.trtexec_profile import TrtexecProfile, fused_parts
@@ -262,6 +263,13 @@ class TestLayers:
         assert all("type" in row.facts for row in join_layers(twice, layer_info(names)).rows)
         by_name = join_layers(twice, layer_info(names[::-1])).rows
         assert ["type" in row.facts for row in by_name] == [True, False, True, True, False]
+
+    def test_what_was_joined_comes_back_from_json(self):
+        joined = join_layers(self.PROFILE, layer_info(self.NAMES))
+        assert from_json(json.loads(json.dumps(to_json(joined)))) == joined
+        assert [row.facts for row in from_json(to_json(joined)).rows] == [
+            row.facts for row in joined.rows
+        ]
 
     def test_names_alone_say_nothing_more(self):
         info = json.dumps({"Layers": list(self.NAMES)}).encode()
