@@ -94,8 +94,9 @@ def combine(
     `((s(N) - s(n)) - (t(N) - t(n))) / (N - n)` a node; two such chains with few and with many
     tensors a node tell how it grows with these, because each is described. It is taken off.
     Where it is not in them, nodes fill the run but for what the clock cuts off, and that is given
-    back in equal parts, at most a step each. What is then left between nodes, call and the
-    unprofiled run is made up by one factor, the profile's `scale`.
+    back in equal parts, at most a step each. No node takes less than one that does next to
+    nothing, without profiling. What is then left between nodes, call and the unprofiled run is
+    made up by one factor, the profile's `scale`.
 
     Raises:
         MeasurementError: The processes did not execute the same nodes, or no time is left.
@@ -107,11 +108,15 @@ def combine(
     gap_ms = statistics.median(each.model.gap_ms for each in passes)
     unprofiled_ms = statistics.median(each.model_ms for each in timed)
     cost = _node_cost(passes, timed, gap_ms)
-    net_ms = [max(0.0, raw - cost.of(node)) for raw, node in zip(raw_ms, first.nodes, strict=True)]
-    if sum(net_ms) <= 0.0:
+    least_ms = max(0.0, min(_slopes_ms(passes, timed)))
+    net_ms = [
+        max(least_ms, raw - cost.of(node)) for raw, node in zip(raw_ms, first.nodes, strict=True)
+    ]
+    cost_ms = statistics.fmean(map(cost.of, first.nodes))
+    if max(net_ms) <= least_ms:
         raise MeasurementError(
             f"All {len(net_ms)} nodes are shorter than the profiler's own work of "
-            f"{1e3 * cost.base_ms:.1f} us a node: the model is too small to be profiled."
+            f"{1e3 * cost_ms:.1f} us a node: the model is too small to be profiled."
         )
     # A call as long as the run would leave nothing to scale to.
     call_ms = min(_call_ms(passes, timed), unprofiled_ms / 2)
@@ -127,7 +132,7 @@ def combine(
         profiled_run_ms=sum(raw_ms) + gap_ms,
         unprofiled_run_ms=unprofiled_ms,
         call_ms=call_ms,
-        node_cost_ms=statistics.fmean(map(cost.of, first.nodes)),
+        node_cost_ms=cost_ms,
         scale=scale,
         step_ms=first.step_ms,
         condition=condition,

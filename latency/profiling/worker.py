@@ -40,7 +40,7 @@ from ..worker import error_class, pin
 from .profilers import Profiler, profilers
 
 INPUTS = "inputs.npz"
-_TIMING = replace(SCREEN, name="unprofiled", passes=24, max_passes=64, group_min_ms=500.0)
+_TIMING = replace(SCREEN, name="unprofiled", passes=24, max_passes=64, group_min_ms=250.0)
 _ERRORS = (ElatError, RuntimeError, ValueError, OSError, MemoryError)
 
 

@@ -141,9 +141,19 @@ def test_short_nodes_are_flagged_and_long_ones_not(network, found, condition):
     assert coarse == [False, True, True]
 
 
+def test_no_node_takes_less_than_one_that_does_next_to_nothing(network, found, condition):
+    full = found()
+    nodes = (*full.model.nodes[:2], replace(full.model.nodes[2], times_ms=(0.001,) * 8))
+    passed = replace(full, model=replace(full.model, nodes=nodes))
+    profile = combine(network, [passed], [unprofiled(0.25 + TINY_MS + CALL_MS)], condition)
+    assert profile.scale == pytest.approx(1.0)
+    assert profile.nodes[2].latency_ms == pytest.approx(TINY_MS)
+
+
 def test_a_model_shorter_than_the_profilers_work_is_refused(network, found, condition):
     tiny = found()
     nodes = tuple(replace(node, times_ms=(0.001,)) for node in tiny.model.nodes)
+    assert max(node.typical_ms for node in nodes) < BASE_MS
     shorter = replace(tiny, model=replace(tiny.model, nodes=nodes, run_ms=(0.01,)))
     with pytest.raises(MeasurementError, match="too small to be profiled"):
         combine(network, [shorter], [unprofiled()], condition)
