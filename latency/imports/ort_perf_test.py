@@ -11,7 +11,7 @@ from ...core.errors import ArtefactError
 from . import importers
 from .base import Fact, Imported, Importer, Row, Statistic
 from .lines import head_of, lines_of, whole_of
-from .parsing import MS_PER, decimal, latency, whole
+from .parsing import MS_PER, decimal, latency
 from .rows import judged, median_of, of_runs, printed_step
 
 NAME = "Inference"
@@ -51,7 +51,7 @@ class OrtPerfTest(Importer):
                 f"the log says {', '.join(map(str, sorted(counts)))} runs: it is of several "
                 "launches of onnxruntime_perf_test. Split it."
             )
-        count = whole(counts.pop(), "the number of runs") if counts else None
+        count = counts.pop() if counts else None
         printed = _printed(lines)
         if "p50" not in printed and any(name.startswith("p") for name in printed):
             raise ArtefactError("the log has percentiles, but no P50: it is damaged.")

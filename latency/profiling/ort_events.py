@@ -20,6 +20,7 @@ NODE_SUFFIX = "_kernel_time"
 RUN = "model_run"
 
 _CATEGORIES = ("Session", "Node", "Kernel", "Api")
+_LONGEST_LINE = 1 << 20
 # One event a line; everything between these two is its name, which is not escaped.
 _LINE = re.compile(r'(\{"cat".*?"name" ?: ?")(.*)("\s*,\s*"args" ?: ?\{.*\}\}),?\s*')
 
@@ -154,7 +155,8 @@ def _line_by_line(text: str, strict: ArtefactError) -> list[object]:
         raise strict
     events = []
     for line in lines[1:-1]:
-        if not (parts := _LINE.fullmatch(line.strip())):
+        parts = _LINE.fullmatch(line.strip()) if len(line) <= _LONGEST_LINE else None
+        if parts is None:
             raise strict
         before, name, after = parts.groups()
         events.append(json_of(f"{before}{json.dumps(name)[1:-1]}{after}".encode()))
