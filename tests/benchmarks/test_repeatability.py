@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -58,6 +59,8 @@ def test_repeatability(benchmark, figure, folder, device, load):
     _note(figure, f"{where}: over the sentinel", relative)
     _note(figure, f"{where}: raw", raw)
     launches = np.mean([m.count for store in found for m in store])
+    clean = np.mean([m.clean_share for store in found for m in store])
+    figure(f"{where}: undisturbed slices", 100 * float(clean), "%")
     figure(f"{where}: launches an operator", float(launches), "")
     figure(f"{where}: operators", float(min(map(len, found))), "", least=OPERATORS)
 
@@ -90,21 +93,16 @@ def _note(figure, name, differences, least=None):
 @contextmanager
 def _burner(core: int) -> Iterator[None]:
     """A process that wants the whole of `core`."""
-    process = multiprocessing.get_context("spawn").Process(target=_burn, args=(core,), daemon=True)
-    process.start()
+    burn = f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+    process = subprocess.Popen([sys.executable, "-c", burn])
     try:
         yield
+        assert process.poll() is None, "the burner did not burn"
     finally:
         process.kill()
-        process.join()
+        process.wait()
 
 
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
-
-
-def _burn(core: int) -> None:
-    os.sched_setaffinity(0, {core})
-    while True:
-        pass
