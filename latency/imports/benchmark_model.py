@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from ...core.artefact import sha256_of
@@ -15,7 +14,7 @@ from .tflite_stats import RESOLUTION_MS, Stat
 from .tflite_tables import OpTable, read_tables, table_notes, table_rows
 
 NAME = "Inference"
-_SIGN = re.compile(rb"Running benchmark for |nference timings in us: |Runs w/ Different Perform")
+_SIGNS = tuple(sign.encode() for sign in (ANNOUNCEMENT, SUMMARY, OPTIONS))
 
 
 @importers.register("benchmark-model")
@@ -23,7 +22,7 @@ class BenchmarkModel(Importer):
     """The latency of a network, or one for each set of options, and of its operators if given."""
 
     def recognises(self, data: bytes) -> bool:
-        return _SIGN.search(data) is not None
+        return any(sign in data for sign in _SIGNS)
 
     def read(self, data: bytes) -> Imported:
         lines = lines_of(data)

@@ -80,7 +80,7 @@ class LitertBenchmarkLog(Importer):
     """The median that the tool prints, in the unit that it prints."""
 
     def recognises(self, data: bytes) -> bool:
-        return _BANNER.search(data) is not None and b"Inference (avg):" in data
+        return b"Inference (avg):" in data and _BANNER.search(data) is not None
 
     def read(self, data: bytes) -> Imported:
         lines = lines_of(data)

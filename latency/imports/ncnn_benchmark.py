@@ -29,7 +29,7 @@ class NcnnBenchmark(Importer):
     """The mean of each network: benchncnn prints no median."""
 
     def recognises(self, data: bytes) -> bool:
-        return _SIGN.search(data) is not None
+        return b" min = " in data and _SIGN.search(data) is not None
 
     def read(self, data: bytes) -> Imported:
         lines = [line.rstrip() for line in lines_of(data)]

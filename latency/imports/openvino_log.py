@@ -35,7 +35,7 @@ class OpenvinoLog(Importer):
     """The median, which it prints in microseconds below 1 ms: finer than its report."""
 
     def recognises(self, data: bytes) -> bool:
-        return _SIGN.search(data) is not None
+        return b"[ INFO ] Latency:" in data and _SIGN.search(data) is not None
 
     def read(self, data: bytes) -> Imported:
         lines = lines_of(data)

@@ -37,7 +37,8 @@ class OrtPerfTest(Importer):
     """The median in the log, or the mean where the log holds no percentiles."""
 
     def recognises(self, data: bytes) -> bool:
-        return _SIGN.search(data) is not None and not _RUN.match(head_of(data))
+        has_words = b" Latency" in data or b"time cost" in data
+        return has_words and _SIGN.search(data) is not None and not _RUN.match(head_of(data))
 
     def read(self, data: bytes) -> Imported:
         lines = [line.strip() for line in lines_of(data)]

@@ -10,7 +10,7 @@ from . import importers
 from .base import Imported, Importer
 from .benchmark_model import BenchmarkModel
 from .lines import lines_of
-from .tflite_tables import RESOLUTION_MS, read_tables, table_notes, table_rows
+from .tflite_tables import RESOLUTION_MS, RUN_ORDER, read_tables, table_notes, table_rows
 
 _SIGN = re.compile(
     rb"(?<!=)={5,} (?:\S[^=\n]* )?Run Order ={5,}[^\S\n]*\n[^\n]*(?:\[node type\]|node type,)"
@@ -22,7 +22,11 @@ class TfliteOpProfile(Importer):
     """The mean of every operator; delegates and subgraphs are levels of their own."""
 
     def recognises(self, data: bytes) -> bool:
-        return _SIGN.search(data) is not None and not BenchmarkModel().recognises(data)
+        return (
+            RUN_ORDER.encode() in data
+            and _SIGN.search(data) is not None
+            and not BenchmarkModel().recognises(data)
+        )
 
     def read(self, data: bytes) -> Imported:
         lines = lines_of(data)

@@ -20,8 +20,10 @@ KNOWN_MAJORS = range(7, 12)
 # From TensorRT 10 on a version is major * 10000 + minor * 100 + patch, before major * 1000 + ….
 _LONG_VERSIONS_FROM = 100_000
 
-_SIGN = re.compile(
-    rb"&&&& RUNNING TensorRT\.trtexec|\[I\] (?:GPU Compute Time|Latency): min = ", re.ASCII
+_SIGNS = (
+    b"&&&& RUNNING TensorRT.trtexec",
+    b"[I] GPU Compute Time: min = ",
+    b"[I] Latency: min = ",
 )
 _RUNNING = re.compile(
     r"&&&& RUNNING TensorRT\.trtexec \[TensorRT v(\d{4,6})\](?: \[b\d+\])? # (.*)", re.ASCII
@@ -38,7 +40,7 @@ class TrtexecLog(Importer):
     """The medians that trtexec prints: the time on the GPU, and the latency with transfers."""
 
     def recognises(self, data: bytes) -> bool:
-        return _SIGN.search(data) is not None
+        return any(sign in data for sign in _SIGNS)
 
     def read(self, data: bytes) -> Imported:
         lines = lines_of(data)
