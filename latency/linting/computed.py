@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from .view import Row, View
 
 EXACT = 1e-9
 _MIN_PLACES = 4
+_SCREENED = 1000
 
 
 def table_sums(view: View, context: Context) -> list[Finding]:
@@ -23,15 +25,10 @@ def table_sums(view: View, context: Context) -> list[Finding]:
     """
     rows = [row for row in view.rows if row.choices]
     places = {len(row.choices) for row in rows}
-    if not rows or len(places) != 1:
+    # Most tables are no sums, which a few rows tell.
+    if len(places) != 1 or not _additive(rows[:_SCREENED])[0] < EXACT:
         return []
-    design = _one_hot([row.choices for row in rows])
-    if len(rows) <= design.shape[1]:
-        return []
-    values = np.array([row.value for row in rows])
-    normal = design.T @ design
-    solved = np.linalg.lstsq(normal, design.T @ values, rcond=1e-12)[0]
-    worst = float(np.abs(values - design @ solved).max() / np.median(np.abs(values)))
+    worst, columns = _additive(rows)
     if not worst < EXACT:
         return []
     return [
@@ -40,11 +37,25 @@ def table_sums(view: View, context: Context) -> list[Finding]:
             Severity.WARNING,
             rows,
             f"all {len(rows)} values are exact sums of one number for each of "
-            f"{design.shape[1] - 1} choices (R2 = 1; the worst misses by {worst:.0e} of the "
+            f"{columns - 1} choices (R2 = 1; the worst misses by {worst:.0e} of the "
             "median): they were summed from a table, not measured as networks",
             "do not score latency predictors on them: any additive model is perfect there",
         )
     ]
+
+
+def _additive(rows: Sequence[Row]) -> tuple[float, int]:
+    """Greatest residual of the least squares over the median, and the number of columns.
+
+    Infinite where there are no more rows than columns, which anything fits.
+    """
+    design = _one_hot([row.choices for row in rows])
+    if len(rows) <= design.shape[1]:
+        return inf, design.shape[1]
+    values = np.array([row.value for row in rows])
+    solved = np.linalg.lstsq(design.T @ design, design.T @ values, rcond=1e-12)[0]
+    residuals = np.abs(values - design @ solved)
+    return float(residuals.max() / np.median(np.abs(values))), design.shape[1]
 
 
 def _one_hot(choices: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:

@@ -112,7 +112,7 @@ def _equal_by_chance(view: View, rows: Sequence[Row]) -> float:
     upper = np.searchsorted(values, values + (_LATTICE + 0.5) * steps)
     lower = np.searchsorted(values, values + 0.5 * steps)
     near = float((upper - lower).sum())
-    spread = np.ptp(values) + steps.max()
+    spread = float(np.ptp(values) + steps.max())
     return max(near / (2 * _LATTICE), len(values) * float(steps.sum()) / (2 * spread))
 
 
@@ -122,7 +122,8 @@ def _rounding(values: NDArray[np.float64]) -> NDArray[np.float64]:
     0 for few numbers of double precision; of many the least gap, which a coarse clock gives.
     """
     for digits in range(1, 10):
-        if all(float(f"{value:.{digits}g}") == value for value in values):
+        # A change of unit leaves the last bits of a decimal number behind.
+        if all(abs(float(f"{value:.{digits}g}") - value) <= 1e-12 * value for value in values):
             return 10.0 ** (np.floor(np.log10(values)) - digits + 1)
     if len(values) >= 1000:
         return np.full(len(values), np.diff(np.unique(values)).min())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import hypot
+from math import hypot, sqrt
+from statistics import median
 
 from .context import Context
 from .finding import Finding, Severity, listed
@@ -55,11 +56,16 @@ def _is_flat(series: Series, first: int, last: int, count: int) -> bool:
 
 @dataclass(frozen=True)
 class _Fall:
-    """Latency that falls from one row of a series to a later one, as a share of the higher."""
+    """Latency that falls from one row of a series to a later one, as a share of the higher.
+
+    Attributes:
+        typical: Deviation of a launch of the table's rows in the middle, as a share of the value.
+    """
 
     series: Series
     first: int
     second: int
+    typical: float
 
     @property
     def drop(self) -> float:
@@ -75,11 +81,19 @@ class _Fall:
 
     @property
     def is_beyond_noise(self) -> bool:
-        """Whether the fall is beyond the spread, or beyond the tolerance where there is none."""
-        high, low = self.rows
-        if high.error is None or low.error is None or not (high.error and low.error):
+        """Whether the fall is beyond the spread, or beyond the tolerance where there is none.
+
+        The deviation of a few launches may be small by luck: what is typical of the table is the
+        least that is believed.
+        """
+        errors = [
+            max(row.error, self.typical * row.value / sqrt(row.count))
+            for row in self.rows
+            if row.error and row.count
+        ]
+        if len(errors) < len(self.rows):
             return self.share > TOLERATED
-        return self.drop > STANDARD_ERRORS * hypot(high.error, low.error)
+        return self.drop > STANDARD_ERRORS * hypot(*errors)
 
     def __str__(self) -> str:
         high, low = self.rows
@@ -98,18 +112,21 @@ def falling_series(view: View, context: Context) -> list[Finding]:
     """
     falls: dict[str, list[_Fall]] = {}
     totals: dict[str, int] = {}
-    for series in all_series(usable(view.rows)):
+    rows = usable(view.rows)
+    shares = [row.std / row.value for row in rows if row.std]
+    typical = median(shares) if shares else 0.0
+    for series in all_series(rows):
         totals[series.axis] = totals.get(series.axis, 0) + 1
-        found = [f for f in _falls(series) if f.drop > view.step and f.is_beyond_noise]
+        found = [f for f in _falls(series, typical) if f.drop > view.step and f.is_beyond_noise]
         if found:
             falls.setdefault(series.axis, []).append(max(found, key=lambda fall: fall.share))
     return [_falling(axis, found, totals[axis]) for axis, found in falls.items()]
 
 
-def _falls(series: Series) -> list[_Fall]:
+def _falls(series: Series, typical: float) -> list[_Fall]:
     count = len(series.rows)
     return [
-        _Fall(series, i, j)
+        _Fall(series, i, j, typical)
         for i in range(count)
         for j in range(i + 1, count)
         if series.rows[j].value < series.rows[i].value and series.grows(i, j)

@@ -6,6 +6,7 @@ import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def _foreign(kind: str, importer: Importer, data: bytes, unit: str | None) -> Li
         rows = tuple(LENIENT[kind](data))
         if not rows:
             raise
-        findings = () if any(not row.value > 0 for row in rows) else (_refusal(refused),)
+        findings = () if any(not 0 < row.value < inf for row in rows) else (_refusal(refused),)
         return LintedFile(kind, (View("", rows),), findings)
     return LintedFile(kind, views_of(imported), findings)
 

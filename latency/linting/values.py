@@ -13,6 +13,7 @@ from .view import Row, View
 FEW_LAUNCHES = 3
 CONDITION = ("device", "runtime", "runtime_version", "threads", "batch", "unit", "resolution")
 COARSE_SHARE = 0.01
+MIN_ROWS = 8
 REMEASURE = "measure these again, and keep a measurement that failed out of the table"
 
 
@@ -70,10 +71,10 @@ def missing_spread(view: View, context: Context) -> list[Finding]:
 
 def coarse_step(view: View, context: Context) -> list[Finding]:
     """Values rounded so coarsely that the rounding is more than 1 % of the median."""
-    if not view.rows:
+    if len(view.rows) < MIN_ROWS:
         return []
     median = float(np.median(view.values))
-    if len(view.rows) < 3 or not view.step or view.step < COARSE_SHARE * median:
+    if view.step < COARSE_SHARE * median:
         return []
     return [
         Finding.of(
