@@ -74,8 +74,8 @@ def import_files(
                 say(f"{path}: {'kept' if is_new else 'was kept before'} in {opened.location}")
     if json and shown:
         print_json(shown[0] if len(files) == 1 else shown)
-    for error in refused[1:]:
-        say(f"refused: {error}")
+    for other in refused[1:]:
+        say(f"refused: {other}")
     if refused:
         raise refused[0]
 

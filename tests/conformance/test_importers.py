@@ -100,8 +100,10 @@ def test_an_importer_explains_itself(kind):
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if issubclass(importers[k], UnitlessImporter)])
 def test_a_unit_that_is_not_said_is_asked_for(kind):
+    importer, data = importers[kind](), seeds()[kind][0]
+    assert isinstance(importer, UnitlessImporter)
     with pytest.raises(ConfigError, match="--unit ms FILE"):
-        importers[kind]().read(seeds()[kind][0])
-    rows = {unit: importers[kind]().read_as(seeds()[kind][0], unit).rows for unit in ("us", "s")}
-    for small, large in zip(rows["us"], rows["s"], strict=True):
-        assert large.value == pytest.approx(small.value * 1e6, rel=1e-12)
+        importer.read(data)
+    small, large = (importer.read_as(data, unit).rows for unit in ("us", "s"))
+    for one, other in zip(small, large, strict=True):
+        assert other.value == pytest.approx(one.value * 1e6, rel=1e-12)

@@ -24,6 +24,7 @@ from elat.latency.graph.ir import Activation
 from elat.latency.imports import importers
 from elat.latency.launch import Launch
 from elat.latency.measurement import ORIGINS
+from elat.latency.operators import Operator
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.conv import Conv, Norm
 from elat.latency.operators.global_pool import GlobalPool
@@ -197,7 +198,7 @@ class TestKeyedYaml:
             return
         rows = importers[importer]().read(made.data).rows
         assert len(rows) == made.count
-        known = set()
+        known: set[Operator] = set()
         for row in rows:
             parts = row.operator.parts if isinstance(row.operator, Chain) else (row.operator,)
             known.update(parts)
