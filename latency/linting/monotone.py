@@ -87,9 +87,9 @@ class _Fall:
         least that is believed.
         """
         errors = [
-            max(row.error, self.typical * row.value / sqrt(row.count))
+            max(row.spread, self.typical) * row.value / sqrt(row.count)
             for row in self.rows
-            if row.error and row.count
+            if row.spread and row.count
         ]
         if len(errors) < len(self.rows):
             return self.share > TOLERATED
@@ -113,7 +113,7 @@ def falling_series(view: View, context: Context) -> list[Finding]:
     falls: dict[str, list[_Fall]] = {}
     totals: dict[str, int] = {}
     rows = usable(view.rows)
-    shares = [row.std / row.value for row in rows if row.std]
+    shares = [row.spread for row in rows if row.spread]
     typical = median(shares) if shares else 0.0
     for series in all_series(rows):
         totals[series.axis] = totals.get(series.axis, 0) + 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from .context import Context
 from .finding import Finding, Severity, listed
-from .view import Row, View
+from .view import Row, View, usable
 
 FEW_LAUNCHES = 3
 CONDITION = ("device", "runtime", "runtime_version", "threads", "batch", "unit", "resolution")
@@ -45,9 +45,9 @@ def missing_spread(view: View, context: Context) -> list[Finding]:
     """
     if view.is_exact and view.is_own:
         return []
-    bare = [row for row in view.rows if row.count is None or not row.std]
-    bare += [row for row in view.rows if row.std and row.count == 1]
-    few = [r for r in view.rows if r.std and r.count is not None and 1 < r.count < FEW_LAUNCHES]
+    rows = usable(view.rows)
+    bare = [row for row in rows if row.count in (None, 1) or not row.spread]
+    few = [r for r in rows if r.spread and r.count is not None and 1 < r.count < FEW_LAUNCHES]
     texts = {
         "have no spread (no count, one run, or no deviation)": bare,
         f"are of fewer than {FEW_LAUNCHES} launches": few,
@@ -60,12 +60,12 @@ def missing_spread(view: View, context: Context) -> list[Finding]:
         Finding.of(
             "spread",
             Severity.WARNING,
-            rows,
-            f"{len(rows)} of {len(view.rows)} values {text}: {listed([r.name for r in rows])}",
+            found,
+            f"{len(found)} of {len(rows)} values {text}: {listed([row.name for row in found])}",
             repair,
         )
-        for text, rows in texts.items()
-        if rows
+        for text, found in texts.items()
+        if found
     ]
 
 

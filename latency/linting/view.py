@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from math import isfinite, prod, sqrt
+from math import isfinite, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from ..operators.mbconv import MBConv
 from ..operators.serial import kind_of
 from ..table import LatencyTable
 
+_ROUNDING = 1e-9
 _NO_FACTS: Mapping[str, Fact] = {}
 
 
@@ -45,11 +46,12 @@ class Row:
     facts: Mapping[str, Fact] = field(default_factory=lambda: _NO_FACTS)
 
     @property
-    def error(self) -> float | None:
-        """Standard error of `value`; None where count or deviation are not known."""
-        if self.count is None or self.std is None or self.count < 1:
-            return None
-        return self.std / sqrt(self.count)
+    def spread(self) -> float:
+        """Deviation as a share of the value; 0 where there is none but that of rounding."""
+        if self.std is None or not abs(self.value) > 0:
+            return 0.0
+        share = self.std / abs(self.value)
+        return share if share > _ROUNDING else 0.0
 
     @property
     def macs(self) -> float | None:
@@ -137,7 +139,7 @@ class View:
     @property
     def is_exact(self) -> bool:
         """Whether the values are a simulation without noise, so that equal costs are equal."""
-        return self.origin == "simulated" and all(not row.std for row in self.rows)
+        return self.origin == "simulated" and not any(row.spread for row in self.rows)
 
     @property
     def batch(self) -> int:

@@ -11,8 +11,11 @@ import pytest
 from elat.latency.condition import Condition, Method, Precision
 from elat.latency.entry import Entry
 from elat.latency.operators import Operator
+from elat.latency.protocol import PROTOCOLS
 from elat.latency.table import LatencyTable, write_table
 from elat.search.spaces import find_space
+
+from .conftest import HASTY
 
 CONDITION = Condition(
     "a-board", "tflite", "2.20", Precision.FP32, 1, 1, Method.BLOCK, options=(("xnnpack", True),)
@@ -49,6 +52,29 @@ def test_a_clean_table(elat: Any, tmp_path: Path) -> None:
         "counts": {"error": 0, "warning": 0},
     }
     assert "0 errors, 0 warnings" in elat("table", "--lint", path).err
+
+
+QUIET = """
+schema: 1
+id: quiet
+kind: simulated
+description: A simulated device without noise.
+runtime: {name: simulated, options: {launch_noise: 0.0, sample_noise: 0.0}}
+"""
+
+
+def test_a_measured_simulation_without_noise_is_clean(
+    elat: Any, tmp_path: Path, tiny: Path, empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROTOCOLS, "screen", HASTY)
+    card, table = tmp_path / "quiet.yaml", tmp_path / "table.yaml"
+    card.write_text(QUIET)
+    assert elat("measure", "--device", card, "--space", tiny).code == 0
+    made = elat("table", "--device", card, "--space", tiny, "--out", table)
+    assert made.code == 0
+    assert "warning" not in made.err
+    said = elat("table", "--lint", table, "--space", tiny, "--json")
+    assert (said.code, said.json["findings"]) == (0, [])
 
 
 def test_an_error_gives_exit_code_8_and_the_document_all_the_same(

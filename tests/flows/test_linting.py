@@ -8,11 +8,13 @@ import pytest
 
 from elat.core.errors import ConfigError, UnknownNameError
 from elat.datasets.corpora.locate import corpus_folder
-from elat.flows.linting import LintOrder, LintReport, lint_file, needed_by
+from elat.devices.device import find_device
+from elat.flows.linting import LintOrder, LintReport, lint_file, lint_table, needed_by
 from elat.latency.condition import Condition, Method, Precision
 from elat.latency.entry import Entry
-from elat.latency.linting import Finding
+from elat.latency.linting import Finding, Severity
 from elat.latency.operators import Operator
+from elat.latency.profiling import roofline
 from elat.latency.table import LatencyTable, write_table
 from elat.search.spaces import find_space
 
@@ -85,15 +87,10 @@ def test_the_table_of_haq_is_a_formula() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("table", "rounded", "summed"),
-    [
-        ("nb201", 4, {"eyeriss", "fpga"}),
-        ("fbnet", 4, {"eyeriss", "fpga", "pixel3", "raspi4"}),
-    ],
+    ("table", "summed"),
+    [("nb201", {"eyeriss", "fpga"}), ("fbnet", {"eyeriss", "fpga", "pixel3", "raspi4"})],
 )
-def test_whole_milliseconds_and_sums_in_the_tables_of_help(
-    table: str, rounded: int, summed: set[str]
-) -> None:
+def test_whole_milliseconds_and_sums_in_the_tables_of_help(table: str, summed: set[str]) -> None:
     report = lint_file(LintOrder(published(f"help/{table}_latency_ms.parquet"), unit="ms"))
     phones = {"essential_ph_1", "pixel2", "samsung_a50", "samsung_s7"}
     assert {finding.table for finding in found(report, "quantised")} == phones
@@ -126,6 +123,19 @@ def test_a_simulation_without_noise_is_clean(tmp_path: Path, space: str) -> None
     path = tmp_path / "table.parquet"
     write_table(simulated_table(space), path)
     assert lint_file(LintOrder(path, space)).findings == ()
+
+
+def test_a_table_faster_than_the_stored_roofline_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELAT_HOME", str(tmp_path))
+    table, device = simulated_table("proxyless-tiny"), find_device("local-ort")
+    assert lint_table(table, device) == ()
+    peak = roofline.Roofline(1e3, 1e9, 1e9, "2026-01-01T00:00:00+00:00")
+    monkeypatch.setattr(roofline, "measure_roofline", lambda *_, **__: peak)
+    roofline.find_roofline(table.condition, tmp_path / "rooflines", affinity=device.affinity)
+    (finding,) = lint_table(table, device)
+    assert (finding.rule, finding.severity) == ("roofline", Severity.ERROR)
 
 
 def test_what_is_neither_space_nor_network_is_told() -> None:
