@@ -151,7 +151,7 @@ def _is_bimodal(m: Measurement) -> bool:
     skewness = float(np.mean(deviations**3)) / variance**1.5
     excess = float(np.mean(deviations**4)) / variance**2 - 3
     correction = 3 * (size - 1) ** 2 / ((size - 2) * (size - 3))
-    return (skewness**2 + 1) / (excess + correction) > BIMODALITY
+    return bool((skewness**2 + 1) / (excess + correction) > BIMODALITY)
 
 
 def _best_split(ordered: NDArray[np.float64]) -> tuple[float, float]:

@@ -147,7 +147,7 @@ def test_the_share_of_the_drift_is_the_variance_of_the_mean_of_correlated_launch
     times = np.array([0.0, 40.0, 100.0, 700.0])
     covariance = np.exp(-np.abs(times[:, None] - times[None, :]) / DRIFT_S)
     drawn = np.random.default_rng(0).multivariate_normal(np.zeros(4), covariance, 20_000)
-    assert shared_share(times) == pytest.approx(drawn.mean(axis=1).var(), rel=0.03)
+    assert shared_share(times.tolist()) == pytest.approx(drawn.mean(axis=1).var(), rel=0.03)
 
 
 def test_what_a_group_had_in_common_is_as_uncertain_as_the_case_itself():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +15,14 @@ from elat.latency.protocol import REFERENCE, STANDARD
 from elat.latency.simulation import MachineModel, simulate
 from elat.latency.simulation.scenarios import SCENARIOS
 
-STILL = replace(
-    MachineModel(), **{f.name: 0.0 for f in fields(MachineModel) if f.name.endswith("_sd")}
+STILL = MachineModel(
+    launch_sd=0.0,
+    worker_sd=0.0,
+    sample_sd=0.0,
+    drift_sd=0.0,
+    flicker_sd=0.0,
+    unfollowed_sd=0.0,
+    own_drift_sd=0.0,
 )
 # A quarter of the passes: the intervals must hold whatever the number of samples.
 QUICK = replace(STANDARD, passes=12, max_passes=12)

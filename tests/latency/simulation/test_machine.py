@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from elat.latency.simulation import Machine, MachineModel, SimulatedSession
 
-STILL = replace(
-    MachineModel(), **{f.name: 0.0 for f in fields(MachineModel) if f.name.endswith("_sd")}
+STILL = MachineModel(
+    launch_sd=0.0,
+    worker_sd=0.0,
+    sample_sd=0.0,
+    drift_sd=0.0,
+    flicker_sd=0.0,
+    unfollowed_sd=0.0,
+    own_drift_sd=0.0,
 )
 
 
