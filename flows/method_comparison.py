@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.artefact import MANIFEST, manifest, write_json
 from ..core.errors import ConfigError, MeasurementError
-from ..latency.calibration import Calibration, best_additive_fit
+from ..latency.calibration import Calibration, additive_error_around, best_additive_fit
 from ..latency.condition import Method
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
@@ -138,16 +138,16 @@ class Comparison:
             )
         parts = [self.space.operators(architecture) for architecture, _ in found]
         measured_ms = [m.latency_ms for _, m in found]
+        marks = tuple(
+            self._mark(method, measured, profiles, parts, measured_ms) for method in self.methods
+        )
         return MethodComparison(
             Source(found[0][1].origin, self.campaign.device.id, condition.of_models),
             self.space.name,
             self.campaign.protocol.name,
             tuple(_network(self.space, architecture, m) for architecture, m in found),
-            tuple(
-                self._mark(method, measured, profiles, parts, measured_ms)
-                for method in self.methods
-            ),
-            best_additive_fit(_counts(parts), measured_ms).loo_mape,
+            marks,
+            _ceiling(marks, parts, measured_ms),
         )
 
     def _mark(
@@ -204,6 +204,22 @@ def _network(
     low_ms, high_ms = measurement.interval()
     macs = space.network(architecture).macs
     return WholeNetwork(architecture.choices, macs, measurement.latency_ms, low_ms, high_ms)
+
+
+def _ceiling(
+    marks: Sequence[MethodMark],
+    parts: Sequence[Sequence[Operator]],
+    measured_ms: Sequence[float],
+) -> float:
+    """Least error of additive fits to the networks: from nothing, or around a method's sums."""
+    choices = _counts(parts)
+    counts = [len(part) for part in parts]
+    errors = [best_additive_fit(choices, measured_ms).loo_mape]
+    for mark in marks:
+        sums = [total for total in mark.sums_ms if total is not None]
+        if len(sums) == len(parts):
+            errors.append(additive_error_around(sums, counts, choices, measured_ms))
+    return min(errors)
 
 
 def _counts(parts: Sequence[Sequence[Operator]]) -> NDArray[np.float64]:

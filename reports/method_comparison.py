@@ -62,8 +62,9 @@ class MethodComparison:
 
     Attributes:
         marks: In the order of `Method`.
-        ceiling: Leave-one-out error of the best sum of one number an operator that a fit to these
-            networks finds: what no method can be expected to beat by much.
+        ceiling: Leave-one-out error of the best sum of one number an operator that a ridge fit to
+            these networks finds, from nothing or around the sums of a method: what no method can
+            be expected to beat by much.
     """
 
     source: Source

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 from ..entry import Entry
 from ..operators import Operator
 from .base import Evidence, Found, Subjects, TimingMethod
+from .slope import Slope
 
 
 @final
@@ -14,7 +15,9 @@ class Kernel(TimingMethod):
     """latency = T(operator) * share of its kernels in a run, by a profile pass of its own.
 
     The share is of the nodes that compute in the unprofiled run, so that neither the profiler's
-    work nor the machine's speed during the profile pass is in the latency.
+    work nor the machine's speed during the profile pass is in the latency. What gives no image (a
+    global pool, a fully connected layer) is mostly smaller than the profiler's own work, and
+    timed as by `Slope`: as a difference.
     """
 
     granularity: ClassVar[str] = (
@@ -23,18 +26,20 @@ class Kernel(TimingMethod):
     )
 
     def cases(self, subjects: Subjects) -> tuple[Operator, ...]:
-        return subjects.busy
+        models = (*self.profiled(subjects), *Slope().cases(_small(subjects)))
+        return tuple(dict.fromkeys(models))
 
     def profiled(self, subjects: Subjects) -> tuple[Operator, ...]:
-        return subjects.busy
+        return tuple(o for o in subjects.busy if _gives_image(o))
 
     def emphasised(self, subjects: Subjects) -> frozenset[Operator]:
         return frozenset()
 
     def latencies(self, subjects: Subjects, evidence: Evidence) -> Found:
-        entries: dict[Operator, Entry] = {}
-        origins: set[str] = set()
-        for operator in subjects.busy:
+        small = Slope().latencies(_small(subjects), evidence)
+        entries: dict[Operator, Entry] = dict(small.entries)
+        origins: set[str] = set(small.origins)
+        for operator in self.profiled(subjects):
             measured = evidence.measured.get(operator)
             profile = evidence.profiles.get(operator)
             if measured is None or profile is None or profile.unprofiled_run_ms is None:
@@ -47,3 +52,11 @@ class Kernel(TimingMethod):
             )
             origins |= {measured.origin, profile.origin}
         return Found(entries, frozenset(origins))
+
+
+def _gives_image(operator: Operator) -> bool:
+    return len(operator.output_shape) == 3
+
+
+def _small(subjects: Subjects) -> Subjects:
+    return Subjects(tuple(o for o in subjects.busy if not _gives_image(o)))

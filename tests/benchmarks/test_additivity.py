@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elat.flows.calibrate import sample_networks
-from elat.latency.calibration import Calibration, best_additive_fit
+from elat.latency.calibration import Calibration, additive_error_around, best_additive_fit
 from elat.latency.methods import Evidence, Subjects
 from elat.latency.table import LatencyTable
 
@@ -51,7 +51,7 @@ def test_additivity(benchmark, figure, campaigns, space, device):
         calibration = Calibration.fit(sums.tolist(), counts, measured.tolist())
         loo = 100 * calibration.loo_mape
         figure(f"{where}: error after calibration ({calibration.form}), left out", loo, "%")
-        around = 100 * _ridge_around(sums, counts, kinds, measured)
+        around = 100 * additive_error_around(sums.tolist(), counts, kinds, measured.tolist())
         best = min(free, around)
         figure(f"{where}: best additive fit, left out", best, "%")
         figure(f"{where}: calibration behind it", loo - best, "points", most=0.5)
@@ -64,30 +64,12 @@ def _kinds(operators):
     return np.array([[count[o] for o in distinct] for count in counts], np.float64)
 
 
-def _ridge_around(sums, counts, kinds, measured):
-    """Least leave-one-out error of: calibrated sum plus a penalised correction of each operator.
-
-    Intercept, slope and cost per operator are free, so this holds every calibration; its penalty
-    is chosen by the very error that is returned, which flatters it.
-    """
-    base = np.stack([np.ones_like(sums), sums, np.asarray(counts, np.float64)], axis=1)
-    # In relative terms; a correction is a share of what the operator was measured to take.
-    design = np.hstack([base, kinds - kinds.mean(axis=0)]) / measured[:, None]
-    penalised = np.diag([0.0] * base.shape[1] + [1.0] * kinds.shape[1])
-    errors = []
-    for alpha in np.logspace(-4, 6, 41) / float(np.mean(measured**2)):
-        solved = np.linalg.lstsq(design.T @ design + alpha * penalised, design.T, rcond=None)[0]
-        residuals = 1 - design @ (solved @ np.ones(len(measured)))
-        leverage = np.einsum("ij,ji->i", design, solved)
-        errors.append(float(np.mean(np.abs(residuals / np.maximum(1 - leverage, 1e-12)))))
-    return min(errors)
-
-
 def test_the_yardstick_finds_an_exact_sum():
     """Networks that are sums of operators leave nothing to either fit."""
     random = np.random.default_rng(0)
     kinds = random.integers(0, 3, (30, 5)).astype(np.float64)
     measured = 1 + kinds @ np.array([0.1, 0.2, 0.3, 0.4, 0.5])
     counts = kinds.sum(axis=1).tolist()
-    assert _ridge_around(measured - 1, counts, kinds, measured) == pytest.approx(0, abs=1e-6)
+    around = additive_error_around((measured - 1).tolist(), counts, kinds, measured.tolist())
+    assert around == pytest.approx(0, abs=1e-6)
     assert best_additive_fit(kinds, measured.tolist()).loo_mape < 1e-3

@@ -90,6 +90,15 @@ class TestKernel:
         subjects = Subjects((STEM, Zero(8, 14), BLOCK))
         assert self.method.cases(subjects) == self.method.profiled(subjects) == (STEM, BLOCK)
 
+    def test_what_gives_no_image_is_a_difference_and_needs_no_profile(self):
+        subjects = Subjects((STEM, POOL))
+        cases = self.method.cases(subjects)
+        assert self.method.profiled(subjects) == (STEM,)
+        found = evidence(STEM, *METHODS[Method.SLOPE].cases(Subjects((POOL,))))
+        assert set(found.measured) == set(cases)
+        entries, _ = self.method.latencies(subjects, found)
+        assert entries[POOL].mean_ms == pytest.approx(nodes_ms(POOL), rel=1e-9)
+
     @pytest.mark.parametrize("missing", ["measured", "profiles"])
     def test_an_operator_without_one_of_both_is_left_out(self, missing):
         found = replace(evidence(STEM), **{missing: {}})
