@@ -9,13 +9,14 @@ from math import sqrt
 import numpy as np
 import pytest
 
+from elat.latency.imports.base import Fact
 from elat.latency.linting import Row, View, row_of
 from elat.latency.operators import Operator
 from elat.search.spaces import find_space
 
 LAUNCHES = 5
 SPREAD = 0.01
-FACTS = {
+FACTS: dict[str, Fact] = {
     "device": "a-board",
     "runtime": "tflite",
     "precision": "fp32",

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elat.latency.imports.base import Fact
 from elat.latency.linting import Context, Finding, Severity, View, lint
 from elat.latency.linting.series import all_series
 
@@ -69,8 +70,16 @@ def too_fast(view: View, random: Random) -> View:
 
 def no_spread(view: View, random: Random) -> View:
     place = random.randrange(len(view.rows))
-    change = random.choice([{"std": None}, {"std": 0.0}, {"count": 1}, {"count": None}])
-    return with_rows(view, lambda i, row: replace(row, **change) if i == place else row)
+    row = view.rows[place]
+    bare = random.choice(
+        [
+            replace(row, std=None),
+            replace(row, std=0.0),
+            replace(row, count=1),
+            replace(row, count=None),
+        ]
+    )
+    return with_rows(view, lambda i, row: bare if i == place else row)
 
 
 def few_launches(view: View, random: Random) -> View:
@@ -79,9 +88,17 @@ def few_launches(view: View, random: Random) -> View:
 
 
 def mixed_conditions(view: View, random: Random) -> View:
-    name, values = random.choice([("device", ("a", "b")), ("threads", (1, 4)), ("batch", (1, 8))])
-    other = random.randrange(len(view.rows))
-    return with_rows(view, lambda i, row: replace(row, facts={name: values[i == other]}))
+    kinds: list[tuple[str, Fact, Fact]] = [
+        ("device", "a-phone", "a-board"),
+        ("threads", 1, 4),
+        ("batch", 1, 8),
+        ("unit", "ms", "us"),
+    ]
+    name, most, other = random.choice(kinds)
+    place = random.randrange(len(view.rows))
+    return with_rows(
+        view, lambda i, row: replace(row, facts={name: other if i == place else most})
+    )
 
 
 def coarse_step(view: View, random: Random) -> View:
