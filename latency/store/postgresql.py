@@ -232,8 +232,9 @@ def _translated(location: str) -> Iterator[None]:
         ) from error
     except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
         raise ArtefactError(
-            f"{location} may not be written by this user ({_reason(error)}); ask its owner for "
-            "the right to, or give another --store URL."
+            f"{location} may not be used so by this user ({_reason(error)}); its owner allows it "
+            "with: GRANT USAGE ON SCHEMA elat TO NAME; GRANT ALL ON ALL TABLES IN SCHEMA elat TO "
+            "NAME"
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise UnavailableError(

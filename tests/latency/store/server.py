@@ -33,8 +33,8 @@ class Server:
         return f"postgresql://{login}@127.0.0.1:{self.port}/{database}"
 
     def control(self, *arguments: str) -> None:
-        data = str(self.folder / "data")
-        _run([str(self._programs / "pg_ctl"), "-D", data, "-w", *arguments])
+        data, log = str(self.folder / "data"), str(self.folder / "log")
+        _run([str(self._programs / "pg_ctl"), "-D", data, "-l", log, "-w", *arguments])
 
 
 def missing_reason() -> str | None:
@@ -78,7 +78,7 @@ def running_server() -> Iterator[Server]:
             **_SETTINGS,
         }
         options = " ".join(f"-c {name}={value}" for name, value in given.items())
-        server.control("-o", options, "-l", str(folder / "log"), "start")
+        server.control("-o", options, "start")
         try:
             _run(
                 [

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from math import log
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -24,6 +21,7 @@ from elat.latency.store import Record, open_store
 from elat.latency.store.rows import COLUMNS, unpacked
 
 from .made import CHAIN, CONDITION, CONV, convs, launch
+from .writing import writer
 
 numbers = st.integers(0, 2**62)
 samples = st.builds(Sample, st.integers(1, 2**40), numbers, numbers, st.integers(0, 10**6))
@@ -164,30 +162,6 @@ def test_two_open_stores_see_each_other(where, store):
         second.record_launch(CONV, CONDITION, launch("a"), {}, "measured")
         store.record_launch(CONV, CONDITION, launch("b"), {}, "measured")
         assert second.launch_counts(CONDITION) == store.launch_counts(CONDITION) == {CONV: 2}
-
-
-WRITER = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from made import CONDITION, CONV, launch
-from elat.latency.store import open_store
-where, worker, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-with open_store(where) as store:
-    for index in range(count):
-        store.record_launch(
-            CONV, CONDITION, launch(f"{{worker}}{{index}}", count=20), {{}}, "measured"
-        )
-        print(index, flush=True)
-"""
-
-
-def writer(where, worker="w", count=100_000):
-    """A process that records launches, and prints a line after each."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", WRITER, str(where), worker, str(count)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 @pytest.mark.parametrize("after", [1, 7, 30])
