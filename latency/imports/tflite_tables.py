@@ -149,17 +149,26 @@ def _row(line: str, columns: Sequence[str], number: int) -> TableRow:
     kind = row["node type"]
     name, index = split_name(row["name"])
 
+    # A row that lost or doubled a cell would give one column's value for another's.
+    numbers = {column: cell for column, cell in row.items() if column not in ("node type", "name")}
+    if any(cell.endswith("%") != ("%" in column) for column, cell in numbers.items()):
+        raise ArtefactError(
+            f"line {number + 1} has shares of time where other columns should be: "
+            f"{shown(line.strip())}. The table was damaged."
+        )
+
     def value(column: str) -> float:
         what = f"{column} of {name or kind!r} in line {number + 1}"
         return latency(decimal(row[column], what), what)
 
+    values = {column: value(column) for column in numbers if "%" not in column}
     return TableRow(
         kind,
         name or kind,
         index,
-        value("avg ms"),
-        value("times called"),
-        {"first": value("first")},
+        values["avg ms"],
+        values["times called"],
+        {"first": values["first"]},
     )
 
 
@@ -185,6 +194,8 @@ def _cells(line: str, count: int) -> list[str] | None:
         cells = line.split("\t")[1:]
     elif spaced := _SPACED.fullmatch(line):
         cells = [spaced[1], *spaced[2].split(maxsplit=count - 2)]
+        if "  " in cells[-1].strip():  # more columns than there are, and no name
+            return None
     else:
         return None
     return [cell.strip() for cell in cells] if len(cells) == count else None

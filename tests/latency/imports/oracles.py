@@ -185,9 +185,13 @@ def operator(line: str) -> tuple[str, float, float]:
     if ", " in line and "%," in line:
         kind, _, mean, *_, calls, name = line.rsplit(", ", 7)
         name = name.replace("\t", ",").strip()
-    else:
+    elif "\t" in line:
         kind, *cells = line.split("\t")[1:]
         mean, calls, name = cells[-6], cells[-2], cells[-1].strip()
+    else:
+        kind = re.split(" {2,}", line.strip())[0]
+        pattern = r"(\S+)\s+\S*%\s+\S*%\s+\S+\s+(\S+)\s+(.*)"
+        mean, calls, name = re.findall(pattern, line.strip())[0]
     name = re.sub(r"^(\[.*\]):\w+$|^([^\[].*?|\[.*[^\]]):\d+$", r"\1\2", name)
     bracketed = re.fullmatch(r"\[(.*)\]", name)
     return (bracketed[1] if bracketed else name) or kind.strip(), float(mean), float(calls)

@@ -349,7 +349,7 @@ def seeds() -> dict[str, tuple[bytes, ...]]:
             profile(('Conv "a\\b"', "Conv_2"), True),
         ),
         "trtexec-log": (TRTEXEC_LOG,),
-        "benchmark-model": (LOG, OLD_LOG),
+        "benchmark-model": (LOG, OLD_LOG, OLD_LOG.replace("\t", "  ")),
         "tflite-op-profile": (OP_CSV, OLD_LOG[OLD_LOG.index("native : s.cc:8") :]),
         "litert-benchmark": (json.dumps(LITERT, indent=2),),
         "litert-benchmark-log": (LITERT_LOG,),
