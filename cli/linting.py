@@ -45,12 +45,9 @@ def warn_of_errors(table: LatencyTable, device: Device) -> None:
 
 
 def _show(report: LintReport) -> None:
-    counts = report.counts
-    title = (
-        f"{report.order.file}: {report.kind}, {report.rows} rows in {report.tables} "
-        f"table{'s' * (report.tables != 1)}, {counts['error']} errors, "
-        f"{counts['warning']} warnings"
-    )
+    numbers = {"row": report.rows, "table": report.tables, **report.counts}
+    words = ", ".join(f"{count} {noun}{'s' * (count != 1)}" for noun, count in numbers.items())
+    title = f"{report.order.file}: {report.kind}: {words}"
     if not report.findings:
         say(title)
         return

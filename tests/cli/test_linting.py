@@ -94,7 +94,7 @@ def test_warnings_alone_give_exit_code_0(elat: Any, tmp_path: Path) -> None:
     path = written(tmp_path / "table.parquet", few)
     said = elat("table", "--lint", path)
     assert said.code == 0
-    assert "0 errors, 1 warnings" in said.out
+    assert "0 errors, 1 warning" in said.out
     assert "spread" in said.out
 
 
