@@ -10,6 +10,7 @@ from typing import Any
 from ..core.artefact import elat_home
 from ..core.errors import UnknownNameError
 from ..devices.device import Device
+from ..latency.imports.parsing import MS_PER
 from ..latency.linting import Context, Finding, Peaks, Severity, View, lint
 from ..latency.linting.reading import parts_of, read_file
 from ..latency.operators import Operator
@@ -85,6 +86,8 @@ def lint_file(order: LintOrder) -> LintReport:
         UnknownNameError: There is no such space, network or unit.
         ConfigError: The space or the network is wrong.
     """
+    if order.unit is not None and order.unit not in MS_PER:
+        raise UnknownNameError("unit", order.unit, MS_PER)
     required = () if order.space is None else needed_by(order.space)
     read = read_file(order.file, order.unit)
     against = () if order.against is None else read_file(order.against, order.unit).views

@@ -56,6 +56,8 @@ def copied_table(view: View, context: Context) -> list[Finding]:
 
 
 def _copied_from(source: View, view: View, context: Context) -> list[Finding]:
+    if source.is_exact and view.is_exact:
+        return []
     others = {_key(row): row for row in usable(source.rows)}
     pairs = [(row, others[_key(row)]) for row in usable(view.rows) if _key(row) in others]
     equal = [row for row, other in pairs if row.value == other.value]

@@ -48,10 +48,10 @@ def unit_slips(view: View, context: Context) -> list[Finding]:
 
 
 def _residuals(rows: Sequence[Row]) -> Vector:
-    """Logarithm of each value over what its work suggests, by the line of least absolute errors.
+    """Logarithm of each value over what its work suggests, by the plane of least absolute errors.
 
-    The slopes are fitted by iterated reweighting from the median ratio, so that a slipped block
-    of rows does not bend the line; they are kept between 0 and 1.2, as latency grows with work.
+    Absolute errors, so that a slipped block of rows does not bend it; the slopes are kept between
+    0 and 1.2, as latency grows with work, about in proportion at most.
     """
     from scipy.optimize import minimize
 

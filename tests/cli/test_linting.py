@@ -120,6 +120,7 @@ def test_rows_copied_from_another_file_are_found(elat: Any, tmp_path: Path) -> N
         (("--lint", "t.yaml", "--device", "local-ort"), "--lint checks a file"),
         (("--lint", "t.yaml", "--out", "u.yaml"), "--lint checks a file"),
         (("--against", "t.yaml"), "--against and --unit go with --lint"),
+        (("--lint", "t.yaml", "--unit", "min"), "Unknown unit 'min'"),
     ],
 )
 def test_options_that_do_not_go_together(
