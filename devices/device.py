@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..core.artefact import elat_home
 from ..core.config import Settings, parse, read_yaml
@@ -21,6 +21,7 @@ class DeviceKind(StrEnum):
 
     LOCAL_CPU = "local_cpu"
     SIMULATED = "simulated"
+    ANDROID_ADB = "android_adb"
 
 
 class Gates(Settings):
@@ -30,10 +31,56 @@ class Gates(Settings):
     load_per_core_max: float | None = Field(default=None, ge=0)
     temperature_max_c: float | None = None
     steal_max_pct: float | None = Field(default=None, ge=0)
+    battery_min_pct: float | None = Field(default=None, ge=0, le=100)
+    screen: bool | None = None
+    airplane: bool | None = None
+
+
+class Gpu(Settings):
+    """The GPU that a device measures on, and what `--tune` sets on it.
+
+    `lock_clocks` is in MHz, or `base` for the clock that the GPU holds under any load.
+    """
+
+    index: int = Field(default=0, ge=0)
+    lock_clocks: Annotated[int, Field(gt=0)] | Literal["base"] | None = None
+    persistence: bool | None = None
+
+
+class Meter(StrEnum):
+    """Where a machine counts energy."""
+
+    RAPL = "rapl"
+    HWMON = "hwmon"
+    NVML = "nvml"
+    TEGRASTATS = "tegrastats"
+
+
+class Power(Settings):
+    """The meter of a device's energy, and the rails that are added up.
+
+    `rails` are labels of hwmon or names in the lines of tegrastats; the other meters have none.
+    """
+
+    meter: Meter
+    rails: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_rails_where_needed(self) -> Self:
+        has_rails = self.meter in (Meter.HWMON, Meter.TEGRASTATS)
+        if has_rails != bool(self.rails):
+            wanted = "names its rails" if has_rails else "has no rails"
+            raise ValueError(f"meter {self.meter} {wanted}, found {list(self.rails)}")
+        return self
 
 
 class _Cpu(Settings):
     affinity: tuple[int, ...] | None = None
+    turbo: bool | None = None
+
+
+class _Transport(Settings):
+    serial: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
 
 
 class _Card(Settings):
@@ -44,6 +91,15 @@ class _Card(Settings):
     runtime: dict[str, Any]
     cpu: _Cpu = _Cpu()
     gates: Gates = Gates()
+    gpu: Gpu | None = None
+    power: Power | None = None
+    transport: _Transport | None = None
+
+    @model_validator(mode="after")
+    def _has_a_serial_where_needed(self) -> Self:
+        if (self.kind is DeviceKind.ANDROID_ADB) != (self.transport is not None):
+            raise ValueError("transport.serial is for kind android_adb, which needs it")
+        return self
 
 
 @dataclass(frozen=True)
@@ -54,6 +110,10 @@ class Device:
         id: The name on the command line and in every key.
         runtime: The card's runtime section, unread here; `latency.condition` reads it.
         affinity: CPU numbers the worker is pinned to, or None to leave it to the scheduler.
+        turbo: Whether clocks may go beyond the base clock; None where the card does not mind.
+        gpu: The GPU that is measured on, or None.
+        power: The meter that the card names, or None to take what the machine has.
+        serial: How adb calls the phone; None for what is not reached by adb.
     """
 
     id: str
@@ -62,6 +122,10 @@ class Device:
     runtime: Mapping[str, Any] = field(hash=False)
     affinity: tuple[int, ...] | None = None
     gates: Gates = field(default_factory=Gates)
+    turbo: bool | None = None
+    gpu: Gpu | None = None
+    power: Power | None = None
+    serial: str | None = None
 
 
 def read_card(path: Path) -> Device:
@@ -79,6 +143,10 @@ def read_card(path: Path) -> Device:
         runtime=card.runtime,
         affinity=card.cpu.affinity,
         gates=card.gates,
+        turbo=card.cpu.turbo,
+        gpu=card.gpu,
+        power=card.power,
+        serial=card.transport.serial if card.transport else None,
     )
 
 

@@ -19,7 +19,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-_ROOT = Path("/")
+from .cgroup import cgroup_cpus
+from .files import ROOT, read_integer, read_text, to_number
+from .journal import tuned_settings
+
 _PACKAGES = ("elat", "numpy", "onnxruntime", "ai-edge-litert", "tflite-runtime", "torch")
 _FLAGS = frozenset(
     ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl",
@@ -33,7 +36,7 @@ _ENVIRONMENT = (
 _HOST_KEY = b"elat host identity 1"
 
 
-def fingerprint(root: Path = _ROOT) -> dict[str, Any]:
+def fingerprint(root: Path = ROOT) -> dict[str, Any]:
     """What the machine and its software are: the same in every launch, unless something changed.
 
     The host is named by a keyed hash of its machine id, from which neither can be found again.
@@ -53,22 +56,22 @@ def fingerprint(root: Path = _ROOT) -> dict[str, Any]:
         "clock": time.get_clock_info("perf_counter").implementation,
         **_cpu_model(root),
         "caches": _caches(root),
-        "smt": _text(root / "sys/devices/system/cpu/smt/active"),
-        "isolated_cpus": _text(root / "sys/devices/system/cpu/isolated"),
+        "smt": read_text(root / "sys/devices/system/cpu/smt/active"),
+        "isolated_cpus": read_text(root / "sys/devices/system/cpu/isolated"),
         "memory_bytes": _meminfo(root).get("MemTotal"),
         "transparent_hugepages": _chosen(root / "sys/kernel/mm/transparent_hugepage/enabled"),
-        "address_randomisation": _text(root / "proc/sys/kernel/randomize_va_space"),
-        "clock_source": _text(
+        "address_randomisation": read_text(root / "proc/sys/kernel/randomize_va_space"),
+        "clock_source": read_text(
             root / "sys/devices/system/clocksource/clocksource0/current_clocksource"
         ),
-        "board": _text(root / "sys/class/dmi/id/product_name")
-        or _text(root / "proc/device-tree/model"),
+        "board": read_text(root / "sys/class/dmi/id/product_name")
+        or read_text(root / "proc/device-tree/model"),
         "host": _host(root),
     }
-    return {name: value for name, value in found.items() if value not in (None, "", {}, [])}
+    return _told(found)
 
 
-def state(root: Path = _ROOT) -> dict[str, Any]:
+def state(root: Path = ROOT) -> dict[str, Any]:
     """Clocks, heat, load and limits of this moment.
 
     Percentages are of one CPU's time for pressure (`psi_*`, as the kernel averages it over 10 s);
@@ -78,22 +81,23 @@ def state(root: Path = _ROOT) -> dict[str, Any]:
     memory = _meminfo(root)
     found: dict[str, Any] = {
         "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "uptime_s": _number((_text(root / "proc/uptime") or "").partition(" ")[0]),
+        "uptime_s": to_number((read_text(root / "proc/uptime") or "").partition(" ")[0]),
         **_load(root),
         **_pressure(root),
         "governors": _distinct(root, "scaling_governor"),
         "khz": _frequencies(root, "scaling_cur_freq"),
         "max_khz": _frequencies(root, "scaling_max_freq"),
-        "turbo_off": _text(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
+        "turbo_off": read_text(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
         "temperatures_c": _temperatures(root),
-        "throttle_count": _throttle_count(root),
+        "throttle_count": throttle_count(root),
         "memory_available_bytes": memory.get("MemAvailable"),
         "swap_used_bytes": _difference(memory, "SwapTotal", "SwapFree"),
         "cgroup_cpus": cgroup_cpus(root),
         "affinity": _affinity(),
+        "tuned": tuned_settings(root),
         **clock_costs(),
     }
-    return {name: value for name, value in found.items() if value not in (None, "", {}, [])}
+    return {**_told(_portable(root)), **_told(found)}
 
 
 def clock_costs(calls: int = 200) -> dict[str, float]:
@@ -114,13 +118,24 @@ def clock_costs(calls: int = 200) -> dict[str, float]:
     }
 
 
-def cpu_ticks(root: Path = _ROOT) -> tuple[int, int] | None:
+def busy_ticks(root: Path = ROOT) -> int | None:
+    """Ticks since the start in which a CPU worked for a process or the kernel, of all CPUs."""
+    fields = _tick_fields(root)
+    return None if fields is None else sum(fields[:3]) + sum(fields[5:7])
+
+
+def cpu_ticks(root: Path = ROOT) -> tuple[int, int] | None:
     """Ticks since the start that the hypervisor withheld, and all ticks; None where not told."""
-    fields = (_text(root / "proc/stat") or "").partition("\n")[0].split()
-    if len(fields) < 9 or fields[0] != "cpu":
-        return None
-    ticks = [int(field) for field in fields[1:9]]
-    return ticks[7], sum(ticks)
+    fields = _tick_fields(root)
+    return None if fields is None else (fields[7], sum(fields))
+
+
+def throttle_count(root: Path = ROOT) -> int | None:
+    """How often heat slowed a core down since the start; None where nothing counts it."""
+    pattern = "cpu[0-9]*/thermal_throttle/core_throttle_count"
+    found = map(read_integer, (root / "sys/devices/system/cpu").glob(pattern))
+    counts = [count for count in found if count is not None]
+    return sum(counts) if counts else None
 
 
 def steal_pct(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
@@ -130,33 +145,17 @@ def steal_pct(before: tuple[int, int] | None, after: tuple[int, int] | None) -> 
     return 100 * (after[0] - before[0]) / (after[1] - before[1])
 
 
-def cgroup_cpus(root: Path = _ROOT) -> float | None:
-    """CPUs that the control group of this process may use, or None where there is no limit."""
-    group = ""
-    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
-        if line.startswith("0::"):
-            group = line[3:].strip("/")
-    for folder in (root / "sys/fs/cgroup" / group, root / "sys/fs/cgroup"):
-        quota, _, period = (_text(folder / "cpu.max") or "").partition(" ")
-        if quota.isdigit() and period.isdigit():
-            return int(quota) / int(period)
-    quota_us = _number(_text(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
-    period_us = _number(_text(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us"))
-    return quota_us / period_us if quota_us and period_us and quota_us > 0 else None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="replace").strip("\x00 \n\t")
-    except OSError:
+def _tick_fields(root: Path) -> list[int] | None:
+    """User, nice, system, idle, waiting, interrupts, soft interrupts and stolen ticks."""
+    name, *fields = (read_text(root / "proc/stat") or "").partition("\n")[0].split() or ("",)
+    if name != "cpu" or len(fields) < 8 or not all(f.isdecimal() for f in fields[:8]):
         return None
+    return [int(field) for field in fields[:8]]
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
+def _told(found: dict[str, Any]) -> dict[str, Any]:
+    """`found` without what is not known."""
+    return {name: value for name, value in found.items() if value not in (None, "", {}, [])}
 
 
 def _versions() -> dict[str, str]:
@@ -171,7 +170,7 @@ def _versions() -> dict[str, str]:
 
 def _cpu_model(root: Path) -> dict[str, Any]:
     """Model, flags that matter to kernels, microcode, and whether a hypervisor runs it."""
-    first = (_text(root / "proc/cpuinfo") or "").partition("\n\n")[0]
+    first = (read_text(root / "proc/cpuinfo") or "").partition("\n\n")[0]
     fields = {
         key.strip(): value.strip()
         for key, _, value in (line.partition(":") for line in first.splitlines())
@@ -185,7 +184,7 @@ def _cpu_model(root: Path) -> dict[str, Any]:
         "microcode": fields.get("microcode"),
         "cpu_flags": sorted(flags & _FLAGS),
         "is_virtual": ("hypervisor" in flags) if flags else None,
-        "cores": int(fields["cpu cores"]) if fields.get("cpu cores", "").isdigit() else None,
+        "cores": int(fields["cpu cores"]) if fields.get("cpu cores", "").isdecimal() else None,
     }
 
 
@@ -193,14 +192,14 @@ def _caches(root: Path) -> dict[str, str]:
     """Sizes of the caches of the first CPU: `{"L1 Data": "48K", ...}`."""
     found = {}
     for folder in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = (_text(folder / name) for name in ("level", "type", "size"))
+        level, kind, size = (read_text(folder / name) for name in ("level", "type", "size"))
         if level and kind and size:
             found[f"L{level} {kind}"] = size
     return found
 
 
 def _host(root: Path) -> str | None:
-    machine_id = _text(root / "etc/machine-id")
+    machine_id = read_text(root / "etc/machine-id")
     if not machine_id:
         return None
     return hmac.new(machine_id.encode(), _HOST_KEY, "sha256").hexdigest()[:16]
@@ -208,7 +207,7 @@ def _host(root: Path) -> str | None:
 
 def _meminfo(root: Path) -> dict[str, int]:
     """Entries of `/proc/meminfo`, in bytes."""
-    lines = (_text(root / "proc/meminfo") or "").splitlines()
+    lines = (read_text(root / "proc/meminfo") or "").splitlines()
     found = (re.fullmatch(r"(\w+):\s+(\d+) kB", line) for line in lines)
     return {m[1]: 1024 * int(m[2]) for m in found if m}
 
@@ -219,18 +218,18 @@ def _difference(values: dict[str, int], whole: str, part: str) -> int | None:
 
 def _chosen(path: Path) -> str | None:
     """The option in square brackets, as the kernel marks the one in force."""
-    match = re.search(r"\[(\w+)\]", _text(path) or "")
+    match = re.search(r"\[(\w+)\]", read_text(path) or "")
     return match[1] if match else None
 
 
 def _load(root: Path) -> dict[str, float | None]:
-    fields = (_text(root / "proc/loadavg") or "").split()
+    fields = (read_text(root / "proc/loadavg") or "").split()
     if len(fields) < 4:
         return {}
     return {
-        "load_1min": _number(fields[0]),
-        "load_5min": _number(fields[1]),
-        "runnable": _number(fields[3].partition("/")[0]),
+        "load_1min": to_number(fields[0]),
+        "load_5min": to_number(fields[1]),
+        "runnable": to_number(fields[3].partition("/")[0]),
     }
 
 
@@ -238,15 +237,15 @@ def _pressure(root: Path) -> dict[str, float | None]:
     """Share of time in which some task waited for the resource (PSI), in per cent."""
     found = {}
     for resource in ("cpu", "memory", "io"):
-        text = _text(root / "proc/pressure" / resource) or ""
+        text = read_text(root / "proc/pressure" / resource) or ""
         match = re.search(r"some avg10=([\d.]+)", text)
-        found[f"psi_{resource}_some_avg10"] = _number(match[1]) if match else None
+        found[f"psi_{resource}_some_avg10"] = to_number(match[1]) if match else None
     return found
 
 
 def _frequency_files(root: Path, name: str) -> Iterator[str]:
     for path in sorted((root / "sys/devices/system/cpu/cpufreq").glob(f"policy*/{name}")):
-        text = _text(path)
+        text = read_text(path)
         if text:
             yield text
 
@@ -256,25 +255,33 @@ def _distinct(root: Path, name: str) -> list[str]:
 
 
 def _frequencies(root: Path, name: str) -> list[int]:
-    return [int(text) for text in _frequency_files(root, name) if text.isdigit()]
+    return [int(text) for text in _frequency_files(root, name) if text.isdecimal()]
 
 
 def _temperatures(root: Path) -> dict[str, float]:
     """Thermal zones by type, the hottest of each."""
     found: dict[str, float] = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        kind, value = _text(zone / "type"), _number(_text(zone / "temp"))
+        kind, value = read_text(zone / "type"), to_number(read_text(zone / "temp"))
         if kind and value is not None:
             found[kind] = max(found.get(kind, -273.0), value / 1000)
     return found
 
 
-def _throttle_count(root: Path) -> int | None:
-    pattern = "cpu[0-9]*/thermal_throttle/core_throttle_count"
-    values = [_text(p) for p in sorted((root / "sys/devices/system/cpu").glob(pattern))]
-    counts = [int(value) for value in values if value and value.isdigit()]
-    return sum(counts) if counts else None
-
-
 def _affinity() -> list[int] | None:
     return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None
+
+
+def _portable(root: Path) -> dict[str, Any]:
+    """What psutil knows of a system that has no `/proc`; nothing on Linux."""
+    if root != ROOT or (root / "proc/stat").exists():
+        return {}
+    import psutil
+
+    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
+    return {
+        "load_1min": psutil.getloadavg()[0],
+        "memory_available_bytes": psutil.virtual_memory().available,
+        "swap_used_bytes": psutil.swap_memory().used,
+        "khz": [round(1000 * frequency.current)] if frequency else [],
+    }

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elat.devices.state import cgroup_cpus, clock_costs, cpu_ticks, fingerprint, state, steal_pct
+from elat.devices.cgroup import cgroup_cpus, throttled_periods
+from elat.devices.state import clock_costs, cpu_ticks, fingerprint, state, steal_pct
 
 CPUINFO = """processor\t: 0
 model name\t: Pretended CPU
@@ -130,6 +131,34 @@ def test_no_content_of_a_file_is_a_crash(tmp_path_factory, text, name):
 )  # fmt: skip
 def test_limits_of_control_groups_of_both_versions(tmp_path, files, cpus):
     assert cgroup_cpus(pretend(tmp_path, files)) == cpus
+
+
+def test_the_narrowest_of_nested_groups_counts(tmp_path):
+    files = {
+        "proc/self/cgroup": "3:cpu,cpuacct:/outer/inner\n0::/outer/inner\n",
+        "sys/fs/cgroup/outer/cpu.max": "100000 100000",
+        "sys/fs/cgroup/outer/inner/cpu.max": "400000 100000",
+    }
+    assert cgroup_cpus(pretend(tmp_path, files)) == 1.0
+    old = "sys/fs/cgroup/cpu,cpuacct/outer/cpu.cfs_"
+    pretend(tmp_path, {f"{old}quota_us": "50000", f"{old}period_us": "100000"})
+    assert cgroup_cpus(tmp_path) == 0.5
+
+
+def test_stops_by_the_quota_are_counted_in_both_versions(tmp_path):
+    assert throttled_periods(tmp_path) is None
+    files = {"sys/fs/cgroup/mine/cpu.stat": "nr_periods 9\nnr_throttled 4\n"}
+    pretend(tmp_path, {"proc/self/cgroup": "0::/mine\n", **files})
+    assert throttled_periods(tmp_path) == 4
+    pretend(tmp_path, {"sys/fs/cgroup/cpu/cpu.stat": "nr_throttled 3\n"})
+    assert throttled_periods(tmp_path) == 7
+
+
+def test_a_system_without_proc_is_asked_through_psutil(tmp_path, monkeypatch):
+    monkeypatch.setattr("elat.devices.state.ROOT", tmp_path)
+    found = state(tmp_path)
+    assert found["memory_available_bytes"] > 0
+    assert found["load_1min"] >= 0
 
 
 def test_steal_is_a_share_of_the_ticks_between_two_readings(tmp_path):
