@@ -34,7 +34,7 @@ class DeviceTable(UnitlessImporter):
         rows: list[Row] = []
         for device, values in columns.items():
             found = [latency(v, f"a latency on {device}") * MS_PER[unit] for v in values]
-            is_rounded = all(float(value).is_integer() for value in values)
+            is_rounded = all(value == int(value) for value in values)
             step = MS_PER[unit] if is_rounded else None
             facts = {"device": device}
             rows += [
@@ -61,32 +61,33 @@ class DeviceTable(UnitlessImporter):
 
 def _columns(data: bytes) -> tuple[list[str], dict[str, list[Any]]]:
     """The networks as they are spelt, and the column of each device."""
+    columns = _read(data)
+    columns.pop(_NUMBER, None)
+    spelt = [name for name in _NETWORKS if name in columns]
+    if len(spelt) != 1:
+        raise ArtefactError(
+            f"of the columns {' and '.join(_NETWORKS)} one should spell the networks, found "
+            f"{shown([*columns])}."
+        )
+    networks = columns.pop(spelt[0])
+    if not networks or not all(isinstance(network, str) for network in networks):
+        raise ArtefactError(f"{spelt[0]} should spell a network in every row.")
+    if len(set(networks)) != len(networks):
+        raise ArtefactError(f"{spelt[0]} spells a network twice.")
+    if not columns:
+        raise ArtefactError("there is no column of a device.")
+    return networks, columns
+
+
+def _read(data: bytes) -> dict[str, list[Any]]:
+    """Every column of the Parquet file `data`, by its name."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(io.BytesIO(data))
-        names = table.column_names
+        columns = {name: table.column(name).to_pylist() for name in table.column_names}
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtefactError(f"it is no whole Parquet file ({first}).") from error
-    spelt = [name for name in _NETWORKS if name in names]
-    if len(spelt) != 1 or len(set(names)) != len(names):
-        raise ArtefactError(
-            f"of the columns {' and '.join(_NETWORKS)} one should spell the networks, found "
-            f"{shown(names)}."
-        )
-    networks = table.column(spelt[0]).to_pylist()
-    if not networks or not all(isinstance(network, str) for network in networks):
-        raise ArtefactError(f"{spelt[0]} should spell a network in every row.")
-    if len(set(networks)) != len(networks):
-        raise ArtefactError(f"{spelt[0]} spells a network twice.")
-    columns = {}
-    for field in table.schema:
-        if field.name not in (_NUMBER, spelt[0]):
-            if not (pa.types.is_floating(field.type) or pa.types.is_integer(field.type)):
-                raise ArtefactError(f"{field.name} is of {field.type}, which is no latency.")
-            columns[field.name] = table.column(field.name).to_pylist()
-    if not columns:
-        raise ArtefactError("there is no column of a device.")
-    return networks, columns
+    return columns

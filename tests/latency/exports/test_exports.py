@@ -200,6 +200,7 @@ class TestKeyedYaml:
         assert len(rows) == made.count
         known: set[Operator] = set()
         for row in rows:
+            assert row.operator is not None
             parts = row.operator.parts if isinstance(row.operator, Chain) else (row.operator,)
             known.update(parts)
             assert row.value == sum(entries[part].mean_ms for part in parts)

@@ -89,7 +89,7 @@ def nn_meter(data: bytes) -> Readings:
             for kernel, cases in loads(data).items()
             for case, content in cases.items()
         ]
-    lines = [line for line in text(data).split("\n") if line]
+    lines = [line for line in re.split("[\r\n]", text(data)) if line]
     if lines[0].startswith("model_path,"):
         rows = csv.DictReader(lines)
         return [(row["model_path"], float(row["latency"])) for row in rows]
