@@ -18,8 +18,9 @@ from .model_file import NAME_TAG, ModelFile, kinds
 from .raw import RawNode
 
 _TAG = re.compile(re.escape(NAME_TAG).replace(r"\{\}", r"(\d+)"))
-# Nodes in the blocked layout are named after the tensor that they write.
-_BLOCKED = re.compile(r"(.+)_nchwc(_token_\d+)?")
+# Nodes in the blocked layout are named after the tensor that they write, and those that became
+# convolutions after what they were.
+_BLOCKED = re.compile(r"(.+?)(_bn|_mul)?_nchwc(_token_\d+)?")
 _REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
 _REVIEWS = frozenset({"Reshape", "Transpose"})
 # What prepares an input is run by its reader, everything else by the writer of its input.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..launcher import WorkerLostError, start_worker
 from ..runtimes import runtimes
 from ..worker import UNAVAILABLE
 from .combine import Pass, Probe, Unprofiled, combine
+from .cover import model_name
 from .model_file import ModelFile, read_model
 from .profile import Profile
 from .profilers import profilers
@@ -98,8 +100,16 @@ def profile_file(
         ]
         passes: list[Pass] = []
         timed: list[Unprofiled] = []
+        asked = _Asked(
+            str(path),
+            partial(model_name, model),
+            folders,
+            condition,
+            effort.runs,
+            affinity,
+            worker_command,
+        )
         for _ in range(effort.processes):
-            asked = _Asked(str(path), folders, condition, effort.runs, affinity, worker_command)
             raw = [RawProfile.from_json(data) for data in asked.answer("profile", "profiles")]
             passes.append(Pass(raw[0], Probe(*raw[1:3]), Probe(*raw[3:5])))
             timed.append(Unprofiled(*asked.answer("time", "times_ms")))
@@ -122,15 +132,16 @@ def ask_times_ms(
             _placed(Path(name) / str(index), read_model(path, suffix, condition.batch))
             for index, path in enumerate(paths)
         ]
-        asked = _Asked(f"{len(paths)} models", folders, condition, 1, affinity, None)
+        asked = _Asked(f"{len(paths)} models", str, folders, condition, 1, affinity, None)
         return [float(time_ms) for time_ms in asked.answer("time", "times_ms")]
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What processes are asked about, and what it is called in messages."""
+    """What processes are asked about, what it is called, and how a message is to be read."""
 
     subject: str
+    readable: Callable[[str], str]
     folders: Sequence[Path]
     condition: Condition
     runs: int
@@ -162,7 +173,7 @@ class _Asked:
                 ) from error
         if refusal := message.get("error"):
             kind = UnavailableError if refusal["class"] == UNAVAILABLE else MeasurementError
-            raise kind(f"{self.subject}: {refusal['message']}")
+            raise kind(f"{self.subject}: {self.readable(refusal['message'])}")
         return list(message[key])
 
 

@@ -64,7 +64,7 @@ class OnnxRuntimeProfiler(Profiler):
             trace = Path(session.end_profiling()).read_bytes()
             nodes = _read_graph(optimised)
         try:
-            found = read_runs(trace)[_WARM_UP_RUNS:]
+            found = read_runs(trace)[-runs:]
         except ArtefactError as error:
             raise MeasurementError(f"{model} was profiled in vain: {error}") from error
         if not found:
@@ -111,7 +111,7 @@ def _runner(session: Any, inputs: Sequence[NDArray[Any]], model: Path) -> Callab
 
     try:
         run()
-    except (errors.Fail, errors.InvalidArgument, errors.RuntimeException) as error:
+    except (errors.Fail, errors.InvalidArgument, errors.RuntimeException, RuntimeError) as error:
         raise MeasurementError(f"ONNX Runtime cannot run {model}: {error}") from error
     return run
 

@@ -46,6 +46,19 @@ def test_tensors_that_the_runtime_renamed_are_found_on_the_way(model, ran):
     assert [cover.is_layout for cover in found] == [False, False, False, True, False]
 
 
+def test_a_batch_norm_that_became_a_convolution_is_itself(model, ran):
+    given = model(
+        ("Concat", ["x", "x"], "a"), ("BatchNormalization", ["a", "w1"], "b"), ("Relu", ["b"], "c")
+    )
+    executed = [
+        ran("elat.0.", "Concat", ["x", "x"], ["a"]),
+        ran("ReorderInput", "ReorderInput", ["a"], ["token1"]),
+        ran("b_bn_nchwc", "Conv", ["token1", "w1r"], ["token2"]),
+        ran("ReorderOutput", "ReorderOutput", ["token2"], ["c"]),
+    ]
+    assert nodes_of(covers(given, executed)) == [(0,), (), (1, 2), ()]
+
+
 def test_a_convolution_never_joins_the_one_before_it(model, ran):
     given = model(
         ("Conv", ["x", "w1"], "a"),
