@@ -57,7 +57,7 @@ class Links:
         self._links = links
 
     def parts(self) -> list[Part]:
-        """Every part, the one with the oldest launch first."""
+        """Every part; the one with the oldest launch first."""
         roots = _Roots()
         for link in self._links:
             roots.join((link.origin, link.worker), link.case)

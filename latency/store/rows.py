@@ -74,8 +74,8 @@ def packed(launch: Launch, state: Mapping[str, Any]) -> tuple[str, str, bytes, b
     return (
         launch.worker,
         canonical_json(meta),
-        packed_samples(samples),
-        packed_samples(sentinel),
+        _packed_samples(samples),
+        _packed_samples(sentinel),
         canonical_json(dict(state)),
     )
 
@@ -94,8 +94,8 @@ def unpacked(row: tuple[Any, ...], database: Database, documents: Documents) -> 
     try:
         launch = Launch(
             **{name: _plain(value) for name, value in noted.items() if name in _META},
-            samples=unpacked_samples(samples),
-            sentinel=unpacked_samples(sentinel),
+            samples=_unpacked_samples(samples),
+            sentinel=_unpacked_samples(sentinel),
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise database.corrupt(f"a launch is not readable: {error}") from error
@@ -103,13 +103,13 @@ def unpacked(row: tuple[Any, ...], database: Database, documents: Documents) -> 
     return LaunchRow(number, operator, origin, protocol, environment, launch, facts)
 
 
-def packed_samples(rows: list[list[int]]) -> bytes:
+def _packed_samples(rows: list[list[int]]) -> bytes:
     """Samples as little-endian 64-bit integers, four a sample."""
     return np.asarray(rows, dtype="<i8").tobytes()
 
 
-def unpacked_samples(blob: bytes) -> tuple[Sample, ...]:
-    """The samples that `packed_samples` was given.
+def _unpacked_samples(blob: bytes) -> tuple[Sample, ...]:
+    """The samples that `_packed_samples` was given.
 
     Raises:
         ValueError: The length is not that of whole samples.

@@ -114,8 +114,7 @@ def _prepare(path: Path, db: sqlite3.Connection) -> None:
 
 
 def _check(path: Path, db: sqlite3.Connection) -> None:
-    size_bytes = path.stat().st_size
-    if size_bytes <= _CHECKED_BYTES:
+    if path.stat().st_size <= _CHECKED_BYTES:
         problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise _corrupt(path, problem)

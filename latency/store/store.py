@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,7 @@ from ..summary import Summary
 from .database import Database
 from .documents import Documents
 from .measurements import Reader
-from .postgresql import URL_STARTS, open_postgresql
 from .rows import COLUMNS, Record, packed, unpacked
-from .sqlite import open_sqlite
 from .summaries import Summaries
 
 if TYPE_CHECKING:
@@ -39,9 +36,10 @@ _INSERT_LAUNCH = (
 
 
 class MeasurementStore:
-    """Launches by operator and condition, append-only. Made by `open_store`.
+    """Launches by operator and condition, imports and profiles; append-only.
 
-    Each launch is one transaction: a process killed at any moment loses nothing that was recorded.
+    Made by `open_store`. Each launch is one transaction: a process killed at any moment loses
+    nothing that was recorded.
     """
 
     def __init__(self, database: Database) -> None:
@@ -75,7 +73,10 @@ class MeasurementStore:
         )
 
     def record_launches(self, records: Iterable[Record]) -> None:
-        """Add launches, all or none; they are safe on return."""
+        """Add launches, all or none; they are safe on return.
+
+        Others that write wait for the end: a million launches take about a minute.
+        """
         with self._transaction():
             left = iter(records)
             while some := [self._row(record) for record in islice(left, _ROWS_AT_ONCE)]:
@@ -326,33 +327,6 @@ class MeasurementStore:
         except BaseException:
             self._documents.forget()
             raise
-
-
-@contextmanager
-def open_store(where: Path | str, create: bool = True) -> Iterator[MeasurementStore]:
-    """The store at `where`, made if it is new and `create` is set; closed at the end.
-
-    Args:
-        where: The path of an SQLite file, or the URL of a PostgreSQL database,
-            `postgresql://USER@HOST:PORT/DATABASE`.
-        create: Whether to make the store where there is none.
-
-    Raises:
-        ConfigError: A URL of another kind, or one that is not well formed.
-        UnavailableError: The database cannot be reached.
-        ArtefactError: The store is missing, corrupt, truncated, none at all, or of a newer elat.
-    """
-    given = str(where)
-    if given.startswith(URL_STARTS):
-        opened: AbstractContextManager[Database] = open_postgresql(given, create)
-    elif "://" in given:
-        raise ConfigError(
-            f"A store is an SQLite file or a postgresql:// URL; found {given.split('://')[0]}://."
-        )
-    else:
-        opened = open_sqlite(Path(where), create)
-    with opened as database:
-        yield MeasurementStore(database)
 
 
 def _now_utc() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from math import log
 from statistics import median
 
@@ -247,6 +247,26 @@ def test_what_a_later_elat_notes_of_a_launch_is_left_out(store):
     with store._db.transaction():
         store._db.change("UPDATE launches SET meta = ?", meta[:-1] + ',"later":[1]}')
     assert store.measurement(CONV, CONDITION).launches == (launch("w0"),)
+
+
+@dataclass(frozen=True)
+class LaterLaunch(Launch):
+    """A launch as a later elat may note it."""
+
+    later: tuple[int, ...] = ()
+
+
+def test_what_an_earlier_elat_did_not_note_has_its_default(store, monkeypatch):
+    store.record_launch(CONV, CONDITION, launch("w0"), {}, "measured")
+    monkeypatch.setattr("elat.latency.store.rows.Launch", LaterLaunch)
+    monkeypatch.setattr(
+        "elat.latency.store.rows._META",
+        {field.name for field in fields(LaterLaunch)} - {"samples", "sentinel"},
+    )
+    plain = {field.name: getattr(launch("w1"), field.name) for field in fields(Launch)}
+    store.record_launch(CONV, CONDITION, LaterLaunch(**plain, later=(1, 2)), {}, "measured")
+    found = store.measurement(CONV, CONDITION).launches
+    assert [one.later for one in found] == [(), (1, 2)]
 
 
 def test_a_lock_that_is_not_given_up_is_explained(where, store, monkeypatch):
