@@ -10,7 +10,7 @@ from ...core.artefact import sha256_of
 from ...core.errors import ArtefactError
 from . import importers
 from .base import Fact, Imported, Importer, Row, Statistic
-from .parsing import MS_PER, json_of, json_or_none, latency, member, shown, whole
+from .parsing import MS_PER, facts_of, json_of, json_or_none, latency, member, shown, whole
 from .rows import judged
 
 _HEADLINES = {"median": Statistic.MEDIAN, "mean": Statistic.MEAN}
@@ -67,9 +67,7 @@ class GoogleBenchmark(Importer):
             resolution=None,
             rows=tuple(rows),
             sha256=sha256_of(data),
-            facts={
-                k: context[k] for k in _CONTEXT if isinstance(context.get(k), str | int | float)
-            },
+            facts=facts_of(context, _CONTEXT),
             notes=tuple(f"{shown(name)} stopped with an error." for name in failed),
         )
 

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, TypeVar
 
 from ...core.errors import ArtefactError
 from ..flags import Flag
-from .base import Statistic
+from .base import Fact, Statistic
 
 T = TypeVar("T")
 
@@ -158,6 +158,16 @@ def whole(value: object, what: str, least: int = 1) -> int:
             f"{what} should be a whole number of at least {least}, found {shown(value)}."
         )
     return value
+
+
+def facts_of(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Fact]:
+    """Those of `names` for which the JSON object `data` has a text, a finite number or a yes."""
+    return {
+        name: value
+        for name in names
+        if isinstance(value := data.get(name), str | int)
+        or (isinstance(value, float) and isfinite(value))
+    }
 
 
 def shown(value: object) -> str:

@@ -8,7 +8,7 @@ from ...core.artefact import sha256_of
 from ...core.errors import ArtefactError
 from . import importers
 from .base import Imported, Importer, Row
-from .parsing import MS_PER, json_of, json_or_none, latency, member, shown
+from .parsing import MS_PER, facts_of, json_of, json_or_none, latency, member, shown
 from .rows import median_of
 
 _VERSIONS = ("1.0", 6)
@@ -55,9 +55,7 @@ class Pyperf(Importer):
             resolution=None,
             rows=tuple(rows),
             sha256=sha256_of(data),
-            facts={
-                k: shared[k] for k in _CONDITION if isinstance(shared.get(k), str | int | float)
-            },
+            facts=facts_of(shared, _CONDITION),
             notes=(f"{warmups} warm-up values were left out.",) if warmups else (),
         )
 

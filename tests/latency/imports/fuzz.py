@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from elat.core.artefact import canonical_json
 from elat.core.errors import ArtefactError
 from elat.latency.imports import Imported
 from elat.latency.imports.base import UnitlessImporter
 from elat.latency.imports.detect import detect
+from elat.latency.imports.serial import to_json
 
 from .oracles import ORACLES
 from .seeds import seeds
@@ -71,7 +73,8 @@ def judge(data: bytes) -> str | None:
 
 
 def check(imported: Imported, kind: str) -> None:
-    """What every import promises."""
+    """What every import promises, and that the store and `--json` can write it."""
+    assert canonical_json(to_json(imported)).encode()
     assert imported.kind == kind
     assert imported.rows and imported.unit and imported.unit_source and imported.tool
     for row in imported.rows:
