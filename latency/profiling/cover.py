@@ -124,7 +124,6 @@ class _ByTensors:
         self._model = model
         self._alias: dict[str, str] = {}
         self._pinned = {number for node in executed for number in _pins(model, node)}
-        self._writer: dict[str, int] = {}
         for node, is_layout in zip(executed, self.is_layout, strict=True):
             is_end = node.outputs[0] in model.producers
             if is_layout and is_end and node.inputs[0] not in model.producers:
@@ -148,12 +147,13 @@ class _ByTensors:
         starts = [self._model.producers[name] for name in writes if name in self._model.producers]
         pins = _pins(self._model, node)
         mine = set(self._between([*pins, *starts], reads, set(pins)))
-        if not starts and not any(self._model.nodes[pin].kind in _PREPARES for pin in pins):
-            mine = self._grown(mine, reads)
+        prepares = any(self._model.nodes[pin].kind in _PREPARES for pin in pins)
+        if not starts and not prepares:
+            mine = self._grown(mine) if mine else self._first_reader(reads)
         self.owner.update(dict.fromkeys(mine, index))
         if not mine:
             self.shared[index] = self._made_up_by(starts, reads)
-        self._name_output(index, node, mine | self.shared[index])
+        self._name_output(node, mine | self.shared[index])
 
     def _between(self, starts: list[int], reads: set[str], own: set[int]) -> Iterator[int]:
         """The nodes from `starts` back to the tensors `reads`, none that is another's."""
@@ -171,22 +171,24 @@ class _ByTensors:
                 if name not in reads and name in self._model.producers
             ]
 
-    def _grown(self, mine: set[int], reads: set[str]) -> set[int]:
-        """`mine` with what follows and can only run there; the first reader if `mine` is empty."""
+    def _grown(self, mine: set[int]) -> set[int]:
+        """`mine` with what follows and can only run there."""
         grown = set(mine)
-        if grown:
-            ends = [name for node in grown for name in self._model.nodes[node].outputs]
-        else:
-            ends = sorted(reads)
+        ends = [name for node in mine for name in self._model.nodes[node].outputs]
         while ends:
             readers = self._model.consumers.get(ends.pop(), ())
-            if len(readers) != 1 or readers[0] in grown or not self._follows(readers[0], grown):
-                continue
-            if not mine and grown:
-                break
-            grown.add(readers[0])
-            ends += self._model.nodes[readers[0]].outputs if mine else ()
+            if len(readers) == 1 and readers[0] not in grown and self._follows(readers[0], grown):
+                grown.add(readers[0])
+                ends += self._model.nodes[readers[0]].outputs
         return grown
+
+    def _first_reader(self, reads: set[str]) -> set[int]:
+        """The one node that reads one of `reads` and could be executed now, if there is one."""
+        for name in sorted(reads):
+            readers = self._model.consumers.get(name, ())
+            if len(readers) == 1 and self._follows(readers[0], set()):
+                return set(readers)
+        return set()
 
     def _follows(self, node: int, before: set[int]) -> bool:
         """Whether `node` is nobody else's, and all that it reads is there after `before`."""
@@ -212,7 +214,7 @@ class _ByTensors:
         makers = {self._model.producers[name] for name in reads if name in self._model.producers}
         return {max(makers)} if makers else set()
 
-    def _name_output(self, index: int, node: RawNode, mine: set[int]) -> None:
+    def _name_output(self, node: RawNode, mine: set[int]) -> None:
         """Take the first output, if the runtime renamed it, for what `mine` writes last."""
         name = self._tensor(node.outputs[0])
         if name not in self._model.producers and mine:
