@@ -27,7 +27,8 @@ def copied_rows(view: View, context: Context) -> list[Finding]:
     """
     if view.is_exact:
         return []
-    rows = sorted(usable(view.rows), key=lambda row: row.value)
+    # Of rows with a name alone, such as layers of a profile, equal work is not known.
+    rows = sorted((r for r in usable(view.rows) if r.has_work), key=lambda row: row.value)
     groups = [
         group
         for _, same in groupby(rows, key=lambda row: row.value)
@@ -119,16 +120,24 @@ def _equal_by_chance(view: View, rows: Sequence[Row]) -> float:
 
 
 def _rounding(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Step of each of `values`, in order, by its significant digits or its float format.
+    """Step of each of `values`, in order, by the clock, their digits or their float format.
 
     0 for few numbers of double precision; of many the least gap, which a coarse clock gives.
     """
+    distinct = np.unique(values)
+    # Ticks that differ in the last bits are one.
+    gaps = np.diff(distinct)[np.diff(distinct) > 1e-9 * distinct[1:]]
+    gap = float(gaps.min(initial=np.inf))
+    # Whole numbers of ticks of a clock, such as a GPU's of 1.024 us.
+    is_ticking = float(np.abs(values / gap - np.round(values / gap)).max()) < 1e-3
+    if is_ticking and gap * len(values) > np.ptp(values) / 100:
+        return np.full(len(values), gap)
     for digits in range(1, 10):
         # A change of unit leaves the last bits of a decimal number behind.
         if all(abs(float(f"{value:.{digits}g}") - value) <= 1e-12 * value for value in values):
             return 10.0 ** (np.floor(np.log10(values)) - digits + 1)
     if len(values) >= 1000:
-        return np.full(len(values), np.diff(np.unique(values)).min())
+        return np.full(len(values), gap)
     if np.array_equal(values, values.astype(np.float32)):
         return np.spacing(values.astype(np.float32)).astype(np.float64)
     return np.zeros(len(values))

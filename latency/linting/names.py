@@ -15,6 +15,7 @@ _CELL = re.compile(r"\|(?:[a-z0-9_]+~\d\|)+(?:\+\|(?:[a-z0-9_]+~\d\|)+)*")
 _EDGE = re.compile(r"([a-z0-9_]+)~\d")
 # FBNet: the number of the operator of each layer
 _LAYERS = re.compile(r"\d(?: \d)+")
+_JOINED_KEYS = {"H", "W", "Cin", "Cout", "kernel", "stride", "dilation", "expand", "groups"}
 _KNOWN = {"Cin": "in_channels", "Cout": "out_channels"}
 
 
@@ -23,7 +24,7 @@ def attributes_of(name: str) -> dict[str, Fact]:
     if found := _COLONS.findall(name):
         return _from_images(name[: name.index(f"-{found[0][0]}:")], dict(found))
     pairs = _JOINED.findall(name)
-    if len(pairs) < 2:
+    if len(pairs) < 2 or not all(key in _JOINED_KEYS for key, _ in pairs):
         return {}
     numbers = {_KNOWN.get(key, key): int(value) for key, value in pairs}
     if "H" in numbers and "W" in numbers:

@@ -56,7 +56,9 @@ def _residuals(rows: Sequence[Row]) -> Vector:
     from scipy.optimize import minimize
 
     values = np.log([row.value for row in rows])
-    work = np.log1p([[row.macs or 0.0, row.traffic or 0.0] for row in rows])
+    # Operators without multiply-adds, such as pools, would be far off the scale by their zero.
+    pairs = [(row.macs or 0.0, row.traffic or 0.0) for row in rows]
+    work = np.log1p([(max(macs, traffic), traffic) for macs, traffic in pairs])
     work -= work.mean(axis=0)
 
     def cost(parameters: Vector) -> float:

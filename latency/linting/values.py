@@ -19,21 +19,27 @@ REMEASURE = "measure these again, and keep a measurement that failed out of the 
 
 def bad_values(view: View, context: Context) -> list[Finding]:
     """Values that are no latency: below zero, zero, infinite, not a number."""
-    kinds = {
-        "not finite": [row for row in view.rows if not isfinite(row.value)],
-        "negative": [row for row in view.rows if isfinite(row.value) and row.value < 0],
-        "zero": [row for row in view.rows if row.value == 0],
-    }
+    infinite = [row for row in view.rows if not isfinite(row.value)]
+    negative = [row for row in view.rows if isfinite(row.value) and row.value < 0]
+    zero = [row for row in view.rows if row.value == 0]
+    working = [row for row in zero if row.has_work]
+    idle = [row for row in zero if not row.has_work]
+    kinds = (
+        ("not finite", infinite, Severity.ERROR),
+        ("negative", negative, Severity.ERROR),
+        ("zero", working, Severity.ERROR),
+        ("zero, as layers that were fused or skipped are", idle, Severity.WARNING),
+    )
     return [
         Finding.of(
             "value",
-            Severity.ERROR,
+            severity,
             rows,
             f"{len(rows)} of {len(view.rows)} values are {kind}: "
             f"{listed([f'{row.name} = {row.value:g}' for row in rows])}",
             REMEASURE,
         )
-        for kind, rows in kinds.items()
+        for kind, rows, severity in kinds
         if rows
     ]
 

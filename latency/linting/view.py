@@ -54,6 +54,11 @@ class Row:
         return share if share > _ROUNDING else 0.0
 
     @property
+    def has_work(self) -> bool:
+        """Whether anything but its name says what the row is of."""
+        return bool(self.operators or self.attributes or self.choices)
+
+    @property
     def macs(self) -> float | None:
         """Multiply-adds of one run; from the attributes to a small factor, None if neither tell.
 

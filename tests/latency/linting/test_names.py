@@ -34,7 +34,9 @@ def test_keys_with_joined_numbers() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["", "conv", "MobilenetV1/Conv2d_1_depthwise/Relu6", "a_1 b"])
+@pytest.mark.parametrize(
+    "name", ["", "conv", "MobilenetV1/Conv2d_1_depthwise/Relu6", "a_1 b", "gap_f32_bf16_flat"]
+)
 def test_other_names_say_nothing(name: str) -> None:
     assert attributes_of(name) == {}
 

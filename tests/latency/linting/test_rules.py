@@ -88,9 +88,33 @@ def test_rows_copied_and_scaled_are_found() -> None:
 @pytest.mark.parametrize("digits", [2, 3, 4])
 def test_equal_values_of_a_rounded_table_are_chance(digits: int) -> None:
     values = np.random.default_rng(0).uniform(20, 80, 400)
-    rounded = [Row(f"row {i}", float(f"{v:.{digits}g}"), 5, 0.5) for i, v in enumerate(values)]
+    rounded = [
+        Row(f"row {i}", float(f"{v:.{digits}g}"), 5, 0.5, attributes={"kind": str(i)})
+        for i, v in enumerate(values)
+    ]
     found = {finding.rule for finding in lint([View("", tuple(rounded))])}
     assert found <= {"quantised"}
+
+
+def test_equal_ticks_of_a_clock_are_chance() -> None:
+    ticks = np.random.default_rng(0).integers(20, 400, 60)
+    rows = [
+        Row(f"row {i}", 0.001024 * int(t), 5, 0.001, attributes={"kind": str(i)})
+        for i, t in enumerate(ticks)
+    ]
+    assert len(set(ticks.tolist())) < len(ticks)
+    assert lint([View("", tuple(rows))]) == []
+
+
+def test_layers_with_a_name_alone_may_be_equal_and_free() -> None:
+    rows = [Row(f"layer {i}", 0.123456789, 5, 0.001) for i in range(3)]
+    assert lint([View("", tuple(rows))]) == []
+    (finding,) = lint([View("", (*rows, Row("fused", 0.0, 5, 0.0)))])
+    assert (finding.rule, finding.severity, finding.names) == (
+        "value",
+        Severity.WARNING,
+        ("fused",),
+    )
 
 
 def test_operators_of_equal_work_may_take_equal_time() -> None:
