@@ -54,7 +54,7 @@ def test_a_full_disk_is_said_and_takes_nothing(small_disk):
         filler.unlink()
         record(store, "after")
     with open_store(path, create=False) as store:
-        found = store.measurement(CONV, CONDITION)
+        (found,) = store.measurements(CONDITION)
         assert [one.worker for one in found.launches] == [*recorded, "after"]
 
 
@@ -82,7 +82,7 @@ def test_twenty_kills_in_a_row_lose_nothing(where):
             said = process.stdout.readlines()
         least += 1 + sum(line.endswith("\n") for line in said)
         with open_store(where, create=False) as store:
-            found = store.measurement(CONV, CONDITION)
+            (found,) = store.measurements(CONDITION)
         assert least <= found.count <= least + 1, "what was said to be recorded is, and one more"
         least = found.count
         own = [one.worker for one in found.launches if one.worker.startswith(f"{kill}-")]

@@ -138,7 +138,7 @@ def test_a_user_without_rights_is_told(server, database_url):
         run(server, "GRANT USAGE ON SCHEMA elat TO reader")
         run(server, "GRANT SELECT ON ALL TABLES IN SCHEMA elat TO reader")
         with open_store(as_reader) as store:
-            assert store.measurement(CONV, CONDITION).count == 1
+            assert store.launch_counts(CONDITION) == {CONV: 1}
             with pytest.raises(ArtefactError, match=r"permission denied.*GRANT"):
                 record(store)
     finally:
