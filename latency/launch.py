@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,7 @@ class Launch:
         output_error: Largest absolute difference of the runtime's output from torch's.
         sentinel: One per sample: a fixed reference case timed shortly before and after it (see
             `timing.py`), which tells the machine's speed at the time; or none at all.
+        energy: What a pass of its own found where one was asked for (`energy.py`), as JSON.
     """
 
     worker: str
@@ -41,6 +43,7 @@ class Launch:
     output_error: float
     samples: tuple[Sample, ...]
     sentinel: tuple[Sample, ...] = ()
+    energy: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def clean(self) -> tuple[Sample, ...]:

@@ -15,6 +15,7 @@ from ..core.errors import UnsupportedOperatorError, WrongOutputError
 from ..core.seeding import numpy_generator, spawn
 from .artefacts import ArtefactCache
 from .condition import Condition
+from .energy import EnergyOrder
 from .estimate import is_at_floor
 from .launch import Launch
 from .launcher import default_command
@@ -90,6 +91,7 @@ def measure(
     affinity: Sequence[int] | None = None,
     worker_command: Sequence[str] | None = None,
     temperature_limit_c: float | None = None,
+    energy: EnergyOrder | None = None,
     clock: WaitingClock = WaitingClock(),
 ) -> Generator[Progress, None, None]:
     """Measure `operators` under `condition` until each satisfies `protocol`; yields every step.
@@ -112,6 +114,7 @@ def measure(
         affinity: CPUs that the worker is pinned to; None leaves it to the scheduler.
         worker_command: How to start a worker; by default one in this Python.
         temperature_limit_c: Above which a launch is flagged as taken on a hot machine.
+        energy: The meter that new launches are to read in a pass of its own; None for none.
         clock: Tells the time and waits, between the stretches of a protocol that has several.
 
     Raises:
@@ -131,6 +134,7 @@ def measure(
         cache.artefact(sentinel(), condition).folder.resolve(),
         None if affinity is None else tuple(affinity),
         tuple(worker_command or default_command()),
+        energy,
     )
     yield from campaign.rounds(plan, seed)
 

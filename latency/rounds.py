@@ -11,6 +11,7 @@ from typing import Any
 from ..core.errors import ElatError, MeasurementError, UnavailableError
 from ..core.seeding import spawn
 from .condition import Condition
+from .energy import EnergyOrder
 from .launch import Launch
 from .launcher import CRASH, WorkerLostError, WorkerProcess, start_worker
 from .measurement import Failure
@@ -53,6 +54,7 @@ class Plan:
     sentinel: Path | None
     affinity: tuple[int, ...] | None
     command: tuple[str, ...]
+    energy: EnergyOrder | None = None
 
     def request(self, group: Sequence[Case], seed: int) -> dict[str, Any]:
         """The JSON message that asks a worker to time `group`."""
@@ -66,6 +68,7 @@ class Plan:
             "protocol": self.protocol.to_json(),
             "seed": spawn(seed, *(case.name for case in group)),
             "affinity": None if self.affinity is None else list(self.affinity),
+            "energy": None if self.energy is None else self.energy.model_dump(mode="json"),
         }
 
 

@@ -4,7 +4,8 @@ It speaks JSON lines, so that it runs here or behind a remote shell, and imports
 
     out  {"worker": id, "environment": {...}}                          once, when it is ready
     in   {"group": [{"case": id, "artefact": folder, "slices": 1}, ...], "sentinel": folder | null,
-          "condition": {...}, "protocol": {...}, "seed": 0, "affinity": [0] | null}
+          "condition": {...}, "protocol": {...}, "seed": 0, "affinity": [0] | null,
+          "energy": {"power": ..., "gpu": ...} | null}                 of the card; may be missing
     out  {"at": id, "phase": "load" | "run"}                           sign of life
     out  {"case": id, "launch": {...}, "state": {...}}                 or
     out  {"case": id, "error": {"class": ..., "message": ...}}         one a case
@@ -28,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..core.config import parse
 from ..core.errors import (
     ConfigError,
     ElatError,
@@ -40,6 +42,7 @@ from ..devices.state import cpu_ticks, fingerprint, state, steal_pct
 from .artefacts import read_artefact
 from .cold import ColdSession, cache_sweep
 from .condition import Cache, Condition
+from .energy import EnergyOrder, read_energies
 from .launch import Launch
 from .protocol import Protocol
 from .runtimes import Runtime, Session, runtimes
@@ -74,6 +77,7 @@ class _Request:
     protocol: Protocol
     seed: int
     affinity: tuple[int, ...] | None
+    energy: EnergyOrder | None
 
     @classmethod
     def parse(cls, line: str) -> _Request:
@@ -85,6 +89,7 @@ class _Request:
         try:
             data = json.loads(line)
             sentinel, affinity = data["sentinel"], data["affinity"]
+            energy = data.get("energy")
             return cls(
                 tuple(
                     (str(c["case"]), Path(c["artefact"]), int(c["slices"])) for c in data["group"]
@@ -94,6 +99,7 @@ class _Request:
                 Protocol.from_json(data["protocol"]),
                 int(data["seed"]),
                 None if affinity is None else tuple(int(cpu) for cpu in affinity),
+                None if energy is None else parse(EnergyOrder, energy, "energy"),
             )
         except (ValueError, TypeError, KeyError, ElatError) as error:
             raise ConfigError(
@@ -184,9 +190,17 @@ class Worker:
             found = state()
             if (steal := steal_pct(ticks, cpu_ticks())) is not None:
                 found["steal_pct"] = steal
+            energies = {} if request.energy is None else self._energies(loaded, request.energy)
             for item in loaded:
-                self._answer(item, found)
+                self._answer(item, found, energies.get(item.case))
         self._group += 1
+
+    def _energies(self, loaded: list[_Loaded], order: EnergyOrder) -> dict[str, dict[str, Any]]:
+        """The energy of every case that was timed, or why there is none."""
+        timed = {i.case: i.slot.run_slice for i in loaded if i.slot.error is None}
+        return read_energies(
+            order, timed, _CASE_ERRORS, lambda case: self._say({"at": case, "phase": "run"})
+        )
 
     def _load(
         self,
@@ -236,7 +250,7 @@ class Worker:
         slot = make_slot(session, warm, request.protocol.sentinel_ms, request.protocol)
         self._sentinel = (folder, request.condition, slot)
 
-    def _answer(self, item: _Loaded, found: dict[str, Any]) -> None:
+    def _answer(self, item: _Loaded, found: dict[str, Any], energy: dict[str, Any] | None) -> None:
         if item.slot.error is not None:
             self._say({"case": item.case, "error": _described(item.slot.error)})
             return
@@ -251,6 +265,7 @@ class Worker:
             output_error=item.output_error,
             samples=tuple(item.slot.samples),
             sentinel=tuple(item.slot.sentinel),
+            energy=energy,
         )
         self._say({"case": item.case, "launch": launch.to_json(), "state": found})
 

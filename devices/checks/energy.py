@@ -14,7 +14,7 @@ def energy_check(device: Device, root: Path) -> Check:
     """The meter that `elat measure --energy` would use, or why there is none."""
     name = "energy"
     try:
-        with open_meter(device, root) as meter:
+        with open_meter(device.power, device.gpu, root) as meter:
             return passed(name, "none exposed" if meter is None else meter.name)
     except UnavailableError as error:
         return warned(name, str(error), str(error).rpartition(": ")[2])

@@ -11,14 +11,21 @@ from ..files import read_integer, read_text
 from .power import PowerMeter
 
 _FOLDER = "sys/class/hwmon"
+_INTERVAL_MS = 20  # where the driver does not tell its own
 
 
 @dataclass(frozen=True)
 class Rail:
-    """One rail: a file of microwatts, or files of millivolts and milliamperes."""
+    """One rail: a file of microwatts, or files of millivolts and milliamperes.
+
+    Attributes:
+        label: What a card calls it.
+        interval_s: Seconds until the sensor has a new value.
+    """
 
     label: str
     files: tuple[Path, ...]
+    interval_s: float
 
     def read_uw(self) -> float:
         """Power of now in microwatts; mV times mA is uW.
@@ -44,15 +51,16 @@ def find_rails(root: Path) -> list[Rail]:
 
 def _rails_of(folder: Path) -> Iterator[Rail]:
     chip = read_text(folder / "name") or folder.name
+    interval_ms = read_integer(folder / "update_interval") or _INTERVAL_MS
     for power in sorted(folder.glob("power*_input")):
         number = power.name.removeprefix("power").removesuffix("_input")
-        yield Rail(read_text(folder / f"power{number}_label") or chip, (power,))
+        yield Rail(read_text(folder / f"power{number}_label") or chip, (power,), interval_ms / 1e3)
     for current in sorted(folder.glob("curr*_input")):
         number = current.name.removeprefix("curr").removesuffix("_input")
         voltage, label = folder / f"in{number}_input", read_text(folder / f"in{number}_label")
         # The fourth channel of an INA3221 is the sum of the others and has no voltage.
         if label and voltage.is_file():
-            yield Rail(label, (voltage, current))
+            yield Rail(label, (voltage, current), interval_ms / 1e3)
 
 
 def hwmon_meter(root: Path, labels: Sequence[str]) -> PowerMeter:
@@ -71,4 +79,5 @@ def hwmon_meter(root: Path, labels: Sequence[str]) -> PowerMeter:
         )
     chosen = [rails[label] for label in labels]
     name = f"hwmon {', '.join(labels)}"
-    return PowerMeter(name, lambda: sum(rail.read_uw() for rail in chosen))
+    interval_s = max(rail.interval_s for rail in chosen)
+    return PowerMeter(name, lambda: sum(rail.read_uw() for rail in chosen), interval_s)

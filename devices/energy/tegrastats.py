@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ...core.errors import MeasurementError, UnavailableError
-from .power import PowerMeter
+from ...core.errors import UnavailableError
+from .meter import EnergyMeter
 
 _INTERVAL_MS = 100
 _FIRST_LINE_S = 5.0
@@ -23,33 +24,47 @@ def parse_rails(line: str) -> dict[str, int]:
     return {name: int(now) for name, now in _RAIL.findall(line)}
 
 
-class _Latest:
-    """The last line that a reader thread has seen."""
+class TegrastatsMeter(EnergyMeter):
+    """The sum of rails, integrated from line to line by the trapezoidal rule.
 
-    def __init__(self) -> None:
+    Lines come from another thread, through `take`.
+    """
+
+    def __init__(self, rails: Sequence[str]) -> None:
         self.has_line = threading.Event()
-        self._rails: dict[str, int] = {}
-
-    def take(self, line: str) -> None:
-        """Keep what `line` tells, if it tells of rails."""
-        if rails := parse_rails(line):
-            self._rails = rails
-            self.has_line.set()
+        self.known: tuple[str, ...] = ()
+        self._rails = tuple(rails)
+        self._last: tuple[float, float] | None = None
+        self._sum_uj = 0.0
 
     @property
-    def names(self) -> list[str]:
-        return sorted(self._rails)
+    def name(self) -> str:
+        return f"tegrastats {', '.join(self._rails)}"
 
-    def power_uw(self, names: Sequence[str]) -> float:
-        """Sum of rails in microwatts."""
-        try:
-            return 1000.0 * sum(self._rails[name] for name in names)
-        except KeyError as error:
-            raise MeasurementError(f"tegrastats tells no more of {error}.") from error
+    @property
+    def resolution_uj(self) -> None:
+        return None
+
+    def take(self, line: str, at_s: float) -> None:
+        """Add up what `line` tells, which was printed at `at_s`; other lines are passed over."""
+        found = parse_rails(line)
+        if not found:
+            return
+        self.known = tuple(sorted(found))
+        if all(rail in found for rail in self._rails):
+            power_uw = 1000.0 * sum(found[rail] for rail in self._rails)
+            if self._last is not None:
+                before_s, before_uw = self._last
+                self._sum_uj += (before_uw + power_uw) / 2 * (at_s - before_s)
+            self._last = at_s, power_uw
+        self.has_line.set()
+
+    def read_uj(self) -> int:
+        return round(self._sum_uj)
 
 
 @contextmanager
-def open_tegrastats(rails: Sequence[str]) -> Iterator[PowerMeter]:
+def open_tegrastats(rails: Sequence[str]) -> Iterator[TegrastatsMeter]:
     """The sum of `rails`, from a `tegrastats` that runs until the block ends.
 
     Raises:
@@ -63,26 +78,25 @@ def open_tegrastats(rails: Sequence[str]) -> Iterator[PowerMeter]:
         )
     command = [program, "--interval", str(_INTERVAL_MS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        latest = _Latest()
-        reader = threading.Thread(target=_read, args=(process, latest), daemon=True)
+        meter = TegrastatsMeter(rails)
+        reader = threading.Thread(target=_read, args=(process, meter), daemon=True)
         reader.start()
         try:
-            if not latest.has_line.wait(_FIRST_LINE_S):
+            if not meter.has_line.wait(_FIRST_LINE_S):
                 raise UnavailableError("tegrastats tells of no rail; look at it with: tegrastats")
-            missing = [rail for rail in rails if rail not in latest.names]
+            missing = [rail for rail in rails if rail not in meter.known]
             if missing:
                 raise UnavailableError(
-                    f"tegrastats knows no rail {missing[0]!r}, but {', '.join(latest.names)}; "
+                    f"tegrastats knows no rail {missing[0]!r}, but {', '.join(meter.known)}; "
                     "repair power.rails in the card, see: tegrastats"
                 )
-            name = f"tegrastats {', '.join(rails)}"
-            yield PowerMeter(name, lambda: latest.power_uw(rails))
+            yield meter
         finally:
             process.terminate()
             reader.join()
 
 
-def _read(process: subprocess.Popen[str], latest: _Latest) -> None:
+def _read(process: subprocess.Popen[str], meter: TegrastatsMeter) -> None:
     if process.stdout is not None:
         for line in process.stdout:
-            latest.take(line)
+            meter.take(line, time.monotonic())
