@@ -105,14 +105,14 @@ class MeasuringExamRun:
             yield Kept(count, len(cells), f"{row['scenario']}, {row['protocol']}")
 
     def conclude(self) -> MeasuringExam:
-        """What all rows and the stores say; also written into the folder."""
+        """What all rows in the folder and the stores say; also written into the folder."""
         rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for row in self._log.rows():
             rows.setdefault((row["scenario"], row["protocol"]), []).append(row)
         simulated = [
             _simulated(scenario, protocol, rows[scenario, protocol])
-            for scenario in self._scenarios
-            for protocol in self._protocols
+            for scenario in SCENARIOS
+            for protocol in PROTOCOLS
             if (scenario, protocol) in rows
         ]
         exam = MeasuringExam((*simulated, *recorded_outcomes(self._order.stores)))
