@@ -201,7 +201,7 @@ def test_the_worker_needs_no_torch():
 
 def test_cold_runs_are_single_and_swept_before_each(folders, monkeypatch):
     """The sentinel tells the machine's speed and stays hot."""
-    sweeps = []
+    sweeps: list[None] = []
     monkeypatch.setattr("elat.latency.worker.cache_sweep", lambda: lambda: sweeps.append(None))
     cold = replace(CONDITION, cache=Cache.COLD).to_json()
     found = answers(served(request([("a", folders[0], 1)], folders[1], condition=cold)))

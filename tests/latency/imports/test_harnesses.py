@@ -10,6 +10,7 @@ import pytest
 from elat.core.errors import ArtefactError
 from elat.latency.flags import Flag
 from elat.latency.imports import Quantity, Statistic, importers
+from elat.latency.imports.base import UnitlessImporter
 
 from .seeds import GOOGLE_ROW, google, seeds
 
@@ -114,6 +115,7 @@ class TestTables:
 
     def test_whole_columns_are_quantised(self):
         importer = importers["device-table"]()
+        assert isinstance(importer, UnitlessImporter)
         rows = importer.read_as(seeds()["device-table"][0], "ms").rows
         quantised = {row.facts["device"] for row in rows if Flag.QUANTISED in row.flags}
         assert quantised == {"pixel2"}

@@ -128,7 +128,8 @@ def test_reports_and_output_of_openvino_agree(run):
     assert report.count == printed.count
     assert report.reported == pytest.approx(printed.reported, abs=0.005)
     text = sample(f"openvino/{run}/stdout.txt").decode()
-    assert printed.value == pytest.approx(float(re.search(r"Median: +(\S+) us", text)[1]) / 1000)
+    (median_us,) = re.findall(r"Median: +(\S+) us", text)
+    assert printed.value == pytest.approx(float(median_us) / 1000)
 
 
 def test_counters_of_openvino():

@@ -132,7 +132,8 @@ def test_its_graph_is_that_of_its_parts(how: How) -> None:
 @pytest.mark.parametrize("sources", [1, 3])
 def test_it_is_measured_between_two_neighbours(how: How, sources: int) -> None:
     operator = Aggregate(sources, 6, 8, 7, 3, how)
-    (host, weight), (before, minus), (behind, half) = InSitu().recipe(operator).terms
+    terms: Any = InSitu().recipe(operator).terms
+    (host, weight), (before, minus), (behind, half) = terms
     assert (weight, minus, half) == (1.0, -0.5, -0.5)
     assert host.operators[1:] == (operator, GlobalPool(8, 7))
     assert before.operators == (Conv(4, 6, 7, 1), GlobalPool(6, 7))
