@@ -21,7 +21,7 @@ _PUBLIC = {
     "find_network": "search.zoo",
     "find_space": "search.spaces",
     "load": "search.zoo.weights",
-    "open_store": "latency.store",
+    "open_store": "latency.store.opening",
     "read_model": "latency.models.folder",
     "read_run": "search.result",
     "read_table": "latency.table",
