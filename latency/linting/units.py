@@ -19,6 +19,8 @@ THOUSAND = log(1000)
 # A slip of a thousand is looked for between the factors 180 and 5,600, one of a million likewise.
 _TOLERANCE = THOUSAND / 4
 _MIN_ROWS = 8
+_ROUNDS = 4
+_STARTED = 0.1
 _MAX_SCALE = 1.2
 # Multiply-adds a millisecond. A microcontroller with a network library does 20 million a second;
 # one CPU thread at most 300 thousand million in fp32 (two 512-bit FMA units at 4.5 GHz: 144, and
@@ -36,29 +38,47 @@ def unit_slips(view: View, context: Context) -> list[Finding]:
     rows = [row for row in usable(view.rows) if row.macs or row.traffic]
     if len(rows) < _MIN_ROWS:
         return []
-    residuals = _residuals(rows)
-    scale = 1.4826 * float(np.median(np.abs(residuals - np.median(residuals))))
-    slips = np.round(residuals / THOUSAND)
-    near = np.abs(residuals - slips * THOUSAND) < _TOLERANCE
-    off = (slips != 0) & near & (scale < _MAX_SCALE) & (np.abs(residuals) > 4 * scale)
+    residuals, off = _slipped(rows)
     if off.any() and 2 * int(off.sum()) < len(rows):
         found = [row for row, is_off in zip(rows, off, strict=True) if is_off]
         return [_rows_off(found, residuals[off], len(rows))]
     return _table_off(view, rows)
 
 
-def _residuals(rows: Sequence[Row]) -> Vector:
-    """Logarithm of each value over what its work suggests, by the plane of least absolute errors.
+def _slipped(rows: Sequence[Row]) -> tuple[Vector, NDArray[np.bool_]]:
+    """Logarithm of each value over what its work suggests, and which values slipped.
 
-    Absolute errors, so that a slipped block of rows does not bend it; the slopes are kept between
-    0 and 1.2, as latency grows with work, about in proportion at most.
+    What seems to have slipped is put right, and all is fitted again: many slips bend the first
+    plane.
+    """
+    values = np.log([row.value for row in rows])
+    slips = np.zeros(len(rows))
+    for _ in range(_ROUNDS):
+        residuals = values - _suggested(rows, values - slips * THOUSAND)
+        nearest = np.round(residuals / THOUSAND)
+        near = np.abs(residuals - nearest * THOUSAND) < _TOLERANCE
+        if np.array_equal(slips, found := np.where(near, nearest, 0.0)):
+            break
+        slips = found
+    right = np.abs(residuals - slips * THOUSAND)
+    scale = 1.4826 * float(np.median(right))
+    off = (slips != 0) & (scale < _MAX_SCALE) & (np.abs(residuals) > 4 * scale)
+    return residuals, off
+
+
+def _suggested(rows: Sequence[Row], values: Vector) -> Vector:
+    """Logarithm of the latency that the work of each row suggests.
+
+    The plane of least absolute errors; its slopes are kept between 0 and 1.2, as latency grows
+    with work, about in proportion at most.
     """
     from scipy.optimize import minimize
 
-    values = np.log([row.value for row in rows])
     # Operators without multiply-adds, such as pools, would be far off the scale by their zero.
     pairs = [(row.macs or 0.0, row.traffic or 0.0) for row in rows]
     work = np.log1p([(max(macs, traffic), traffic) for macs, traffic in pairs])
+    # The smallest take what starting an operator takes.
+    work = np.maximum(work, np.quantile(work, _STARTED, axis=0))
     work -= work.mean(axis=0)
 
     def cost(parameters: Vector) -> float:
@@ -68,8 +88,8 @@ def _residuals(rows: Sequence[Row]) -> Vector:
     bounds = [(0.0, 1.2) if column.any() else (0.0, 0.0) for column in work.T]
     start = np.array([0.4 * (high > 0) for _, high in bounds])
     best = minimize(cost, start, method="Powell", bounds=bounds, options={"xtol": 1e-3})
-    left = values - work @ best.x
-    return np.asarray(left - np.median(left))
+    fitted = work @ best.x
+    return np.asarray(fitted + np.median(values - fitted))
 
 
 def _rows_off(rows: list[Row], residuals: Vector, total: int) -> Finding:
