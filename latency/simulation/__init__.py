@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from .campaign import SimulatedCampaign, simulate
-from .machine import Machine, MachineModel, SimulatedSession
+from .machine import STILL, Machine, MachineModel, SimulatedSession
 
-__all__ = ["Machine", "MachineModel", "SimulatedCampaign", "SimulatedSession", "simulate"]
+__all__ = [
+    "STILL",
+    "Machine",
+    "MachineModel",
+    "SimulatedCampaign",
+    "SimulatedSession",
+    "simulate",
+]

@@ -65,6 +65,18 @@ class MachineModel:
     clock_step_ns: int = 1
 
 
+STILL = MachineModel(
+    launch_sd=0.0,
+    worker_sd=0.0,
+    sample_sd=0.0,
+    drift_sd=0.0,
+    flicker_sd=0.0,
+    unfollowed_sd=0.0,
+    own_drift_sd=0.0,
+)
+"""A machine that disturbs nothing."""
+
+
 class _Wander:
     """An Ornstein-Uhlenbeck process in time: stationary, of given deviation and memory."""
 

@@ -12,18 +12,9 @@ from elat.latency.estimate import trimmed_mean
 from elat.latency.flags import Flag
 from elat.latency.measurement import SIMULATED
 from elat.latency.protocol import REFERENCE, STANDARD
-from elat.latency.simulation import MachineModel, simulate
+from elat.latency.simulation import STILL, MachineModel, simulate
 from elat.latency.simulation.scenarios import SCENARIOS
 
-STILL = MachineModel(
-    launch_sd=0.0,
-    worker_sd=0.0,
-    sample_sd=0.0,
-    drift_sd=0.0,
-    flicker_sd=0.0,
-    unfollowed_sd=0.0,
-    own_drift_sd=0.0,
-)
 # A quarter of the passes: the intervals must hold whatever the number of samples.
 QUICK = replace(STANDARD, passes=12, max_passes=12)
 TRUTH = [0.03 * 1.6**k for k in range(10)]

@@ -8,17 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from elat.latency.simulation import Machine, MachineModel, SimulatedSession
-
-STILL = MachineModel(
-    launch_sd=0.0,
-    worker_sd=0.0,
-    sample_sd=0.0,
-    drift_sd=0.0,
-    flicker_sd=0.0,
-    unfollowed_sd=0.0,
-    own_drift_sd=0.0,
-)
+from elat.latency.simulation import STILL, Machine, MachineModel, SimulatedSession
 
 
 def machine(seed=0, **changes):
