@@ -55,8 +55,8 @@ def test_repeatability(benchmark, figure, folder, device, load):
             raw.append(case.raw_log)
             relative.append(np.log(case.b_ms / case.a_ms) - change)
     where = f"{device} {load}"
-    _note(figure, f"{where}: headline", headline, least=LEAST[load])
-    _note(figure, f"{where}: over the sentinel", relative)
+    _note(figure, f"{where}: over the sentinel", relative, least=LEAST[load])
+    _note(figure, f"{where}: headline", headline)
     _note(figure, f"{where}: raw", raw)
     launches = np.mean([m.count for store in found for m in store])
     clean = np.mean([m.clean_share for store in found for m in store])
