@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from . import options
-from .console import print_json, print_table
+from .console import print_json, print_table, say
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +34,10 @@ def devices(json: options.Json = False) -> None:
 
 def doctor(
     device: Annotated[str, typer.Argument(help="A device card's name, or its YAML file.")],
+    restore: Annotated[
+        bool,
+        typer.Option("--restore", help="First put back what a killed run with --tune left."),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Examine a device: each check passes, warns or fails, with the repair."""
@@ -41,13 +45,18 @@ def doctor(
 
     from ..core.errors import UnavailableError
     from ..devices.device import find_device
+    from ..devices.tuning import restore as put_back
     from ..flows.inventory import examine_device
 
-    checks = examine_device(find_device(device))
+    found = find_device(device)
+    if restore:
+        for text in put_back() or ["no run left anything changed"]:
+            say(text)
+    checks = examine_device(found)
     if json:
         print_json([asdict(check) for check in checks])
     else:
-        rows = [(c.status, c.name, c.found, c.repair) for c in checks]
+        rows = [(c.status if c.known else "-", c.name, c.found, c.repair) for c in checks]
         print_table("", ("status", "check", "found", "repair"), rows)
     failed = [check for check in checks if check.status == "fail"]
     if failed:

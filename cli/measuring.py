@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import budgeting, linting, options
+from . import budgeting, linting, metering, options
 from .console import print_json, print_table, progress, say
 
 if TYPE_CHECKING:
@@ -26,16 +26,30 @@ def register(app: typer.Typer) -> None:
 
 
 @contextmanager
-def campaign(device: str, protocol: str, store: str | None, seed: int) -> Iterator[Campaign]:
-    """The store, cache and device of one measuring campaign."""
+def campaign(
+    device: str,
+    protocol: str,
+    store: str | None,
+    seed: int,
+    *,
+    tune: bool = False,
+    energy: bool = False,
+) -> Iterator[Campaign]:
+    """The store, cache and device of one measuring campaign, its clocks held still if asked."""
     from ..devices.device import find_device
+    from ..devices.tuning import tuned
     from ..flows.measuring import Campaign, default_cache, default_store
     from ..latency.protocol import find_protocol
     from ..latency.store import open_store
 
     found, careful = find_device(device), find_protocol(protocol)
-    with open_store(store or default_store()) as opened:
-        yield Campaign(found, careful, opened, default_cache(), seed)
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_store(store or default_store()))
+        order = metering.order(found) if energy else None
+        if tune:
+            changes = stack.enter_context(tuned(found))
+            say(f"tuned: {'; '.join(map(str, changes)) or 'nothing had to be changed'}")
+        yield Campaign(found, careful, opened, default_cache(), seed, order)
 
 
 def draw_measuring(steps: Iterator[Progress], title: str) -> dict[str, int]:
@@ -77,12 +91,15 @@ def measure(
     protocol: options.Protocol = "screen",
     store: options.Store = None,
     seed: options.Seed = 0,
+    tune: options.Tune = False,
+    energy: options.Energy = False,
     json: options.Json = False,
 ) -> None:
     """Measure every operator of a search space on a device; goes on where it was interrupted.
 
     With --generate it measures operators of random configuration instead; the seed says which.
     With --check-budget it holds latency limits: exit code 8 where one is passed.
+    With --energy new launches are metered, too, in a pass of their own.
     """
     from ..core.errors import ConfigError
 
@@ -95,7 +112,7 @@ def measure(
     if check_budget is None and (strict or junit or markdown):
         raise ConfigError("--strict, --junit and --markdown are about --check-budget FILE.")
     report: BudgetReport | None = None
-    with campaign(device, protocol, store, seed) as run:
+    with campaign(device, protocol, store, seed, tune=tune, energy=energy) as run:
         budget = None if check_budget is None else budgeting.read(run, check_budget, space)
         if space is not None:
             name, known, counts = _measure_space(run, space)
@@ -115,12 +132,16 @@ def measure(
             "failures": counts["failures"],
             "store": run.store.location,
         }
+        if energy:
+            summary["energy"] = metering.found(run)
     if report is not None:
         summary["budget"] = budgeting.written(report, strict, junit, markdown)
     if json:
         print_json(summary)
     elif report is not None:
         budgeting.print_report(report)
+    if energy and not json:
+        metering.print_found(summary["energy"])
     if not json and not is_alone:
         say(
             f"{known} operators of {name or 'random configuration'} are known on "
@@ -261,6 +282,7 @@ def calibrate(
         int, typer.Option("--networks", min=6, help="How many whole networks to sample.")
     ] = 24,
     seed: options.Seed = 0,
+    tune: options.Tune = False,
     json: options.Json = False,
 ) -> None:
     """Measure whole networks and calibrate a latency model's sum to them."""
@@ -274,7 +296,7 @@ def calibrate(
     model = find_latency(latency, device, found)
     check_device(model.condition, device)
     sampled = sample_networks(found, networks, seed)
-    with campaign(device, protocol, store, seed) as run:
+    with campaign(device, protocol, store, seed, tune=tune) as run:
         draw_measuring(measure_networks(run, found, sampled), f"{device} whole networks")
         measured = measured_networks(run, found, sampled)
         calibrated = fit_calibration(model, device, found, measured)

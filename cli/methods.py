@@ -31,6 +31,7 @@ def compare_methods(
     ] = 30,
     protocol: options.Protocol = "screen",
     seed: options.Seed = 0,
+    tune: options.Tune = False,
     json: options.Json = False,
 ) -> None:
     """Time operators by every method and hold the sums against whole networks; resumes by itself.
@@ -44,7 +45,7 @@ def compare_methods(
     from ..reports.parts import table_text
     from ..search.spaces import find_space
 
-    with campaign(device, protocol, out / STORE, seed) as run:
+    with campaign(device, protocol, str(out / STORE), seed, tune=tune) as run:
         comparison = Comparison.of(run, find_space(space), networks)
         if comparison.left_out is not None:
             say(f"Methods that profile are left out: {comparison.left_out}")

@@ -20,6 +20,15 @@ Store = Annotated[
 Protocol = Annotated[
     str, typer.Option("--protocol", help="How carefully: screen, standard or reference.")
 ]
+Tune = Annotated[
+    bool,
+    typer.Option(
+        "--tune", help="Hold clocks still meanwhile and put them back; see docs/doctor.md."
+    ),
+]
+Energy = Annotated[
+    bool, typer.Option("--energy", help="Read the energy of new launches where there is a meter.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Fixes every random choice.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Latency = Annotated[

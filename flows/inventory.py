@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.artefact import elat_home
 from ..core.errors import ElatError
-from ..devices.device import Device
+from ..devices.device import Device, DeviceKind
 from ..latency.condition import runtime_section
 from ..latency.models.folder import devices_with_models, newest_model, read_model
 from ..latency.operators import Operator
@@ -17,7 +17,7 @@ from ..latency.runtimes import runtimes
 from ..search.spaces import SearchSpace, find_space
 
 if TYPE_CHECKING:
-    from ..devices.doctor import Check
+    from ..devices.checks.check import Check
 
 
 def describe_device(device: Device) -> dict[str, Any]:
@@ -37,17 +37,12 @@ def describe_device(device: Device) -> dict[str, Any]:
 
 
 def examine_device(device: Device) -> list[Check]:
-    """Every check of `elat doctor`: the runtime's availability first, then the machine's state."""
-    from ..devices.doctor import Check, examine
+    """Every check of `elat doctor`: those of the runtime first, then the machine's state."""
+    from ..devices.doctor import examine
+    from ..latency.examination import runtime_checks
 
-    section = runtime_section(device)
-    runtime = runtimes[section.name]()
-    reason = runtime.unavailable_reason()
-    if reason:
-        check = Check(f"runtime {section.name}", "fail", reason, reason)
-    else:
-        check = Check(f"runtime {section.name}", "pass", runtime.version(), "")
-    return examine(device, extra_checks=(check,))
+    is_here = device.kind is not DeviceKind.ANDROID_ADB
+    return examine(device, extra_checks=runtime_checks(device) if is_here else ())
 
 
 def describe_runtimes() -> list[dict[str, Any]]:

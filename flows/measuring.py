@@ -11,10 +11,11 @@ from pathlib import Path
 from ..core.artefact import elat_home
 from ..core.errors import MeasurementError, MissingOperatorError, UnavailableError
 from ..core.seeding import torch_generator
-from ..devices.device import Device
+from ..devices.device import Device, DeviceKind
 from ..devices.state import fingerprint
 from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition, Method
+from ..latency.energy import EnergyOrder
 from ..latency.measure import Progress, Stage, measure
 from ..latency.measurement import Failure
 from ..latency.methods import METHODS, Evidence, Subjects
@@ -42,13 +43,18 @@ _CAREFUL = 5
 
 @dataclass(frozen=True)
 class Campaign:
-    """What one `elat measure` needs besides the operators."""
+    """What one `elat measure` needs besides the operators.
+
+    Attributes:
+        energy: The meter that new launches read, too; None for none.
+    """
 
     device: Device
     protocol: Protocol
     store: MeasurementStore
     cache: ArtefactCache
     seed: int
+    energy: EnergyOrder | None = None
 
     @property
     def condition(self) -> Condition:
@@ -95,7 +101,17 @@ def measure_operators(campaign: Campaign, subjects: Subjects) -> Iterator[Progre
 def measure_cases(
     campaign: Campaign, cases: tuple[Operator, ...], emphasis: dict[Operator, int] | None = None
 ) -> Iterator[Progress]:
-    """Measure `cases` (whole networks, hosts) as they stand."""
+    """Measure `cases` (whole networks, hosts) as they stand.
+
+    Raises:
+        UnavailableError: The device is not this machine.
+    """
+    device = campaign.device
+    if device.kind is DeviceKind.ANDROID_ADB:
+        raise UnavailableError(
+            f"{device.id} is a phone, and elat measures on the machine that it runs on alone; "
+            f"examine the phone with: elat doctor {device.id}"
+        )
     yield from measure(
         cases,
         campaign.condition.of_models,
@@ -106,6 +122,7 @@ def measure_cases(
         emphasis=emphasis or {},
         affinity=campaign.device.affinity,
         temperature_limit_c=campaign.device.gates.temperature_max_c,
+        energy=campaign.energy,
     )
 
 
