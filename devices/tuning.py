@@ -107,7 +107,8 @@ def _wanted(device: Device, root: Path, stack: ExitStack) -> list[tuple[Knob, st
     if device.kind is not DeviceKind.LOCAL_CPU:
         raise UnavailableError(f"--tune sets clocks of this machine, and {device.id} is another.")
     wanted: list[tuple[Knob, str]] = []
-    for policy in policies(root, device.affinity):
+    governed = (policy for policy in policies(root, device.affinity) if policy.governor)
+    for policy in governed:
         file = (policy.folder / "scaling_governor").relative_to(root)
         wanted.append((FileKnob(root, file.as_posix()), _GOVERNOR))
     turbo = turbo_knob(root)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from elat.core.errors import ArtefactError, ConfigError, UnknownNameError
-from elat.devices.device import DeviceKind, card_paths, find_device, read_card
+from elat.devices.device import (
+    DeviceKind,
+    Gpu,
+    Meter,
+    Power,
+    card_paths,
+    find_device,
+    read_card,
+)
 
 CARD = """schema: 1
 id: board
@@ -76,3 +84,37 @@ def test_a_truncated_card_is_refused(tmp_path):
         read_card(write(tmp_path, CARD[: CARD.index("}")]))
     with pytest.raises(ArtefactError, match="does not exist"):
         read_card(tmp_path / "nowhere.yaml")
+
+
+def test_a_card_may_name_a_gpu_a_meter_and_turbo(tmp_path):
+    text = CARD + (
+        "gpu: {index: 1, lock_clocks: base, persistence: true}\n"
+        "power: {meter: hwmon, rails: [VDD_CPU]}\n"
+    )
+    device = read_card(write(tmp_path, text.replace("affinity: [1, 2]", "turbo: off")))
+    assert device.gpu == Gpu(index=1, lock_clocks="base", persistence=True)
+    assert device.power == Power(meter=Meter.HWMON, rails=("VDD_CPU",))
+    assert device.turbo is False
+    assert hash(device)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CARD + "gpu: {lock_clocks: fast}\n",
+        CARD + "gpu: {lock_clocks: 0}\n",
+        CARD + "power: {meter: hwmon}\n",
+        CARD + "power: {meter: rapl, rails: [VDD_CPU]}\n",
+        CARD + "transport: {serial: emulator-5554}\n",
+        CARD.replace("local_cpu", "android_adb"),
+        CARD.replace("local_cpu", "android_adb") + "transport: {serial: --help}\n",
+    ],
+)
+def test_sections_that_contradict_each_other_are_refused(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"board\.yaml"):
+        read_card(write(tmp_path, text))
+
+
+def test_a_phone_has_a_serial(tmp_path):
+    text = CARD.replace("local_cpu", "android_adb") + "transport: {serial: emulator-5554}\n"
+    assert read_card(write(tmp_path, text)).serial == "emulator-5554"

@@ -209,3 +209,36 @@ def test_cold_runs_are_single_and_swept_before_each(folders, monkeypatch):
     assert [sample.loops for sample in launch.samples] == [1] * len(sweeps)
     assert len(sweeps) >= PROTOCOL.passes
     assert all(sample.loops > 2 for sample in launch.sentinel)
+
+
+def test_energy_of_constant_power_is_power_times_time(folders, tmp_path, monkeypatch):
+    """A pretended rail of 2 W, whatever this machine does: gross follows, and net is nothing."""
+    from functools import partial
+
+    from elat.latency import worker
+    from elat.latency.energy import EnergyReading, read_energies
+
+    rail = tmp_path / "sys/class/hwmon/hwmon0"
+    rail.mkdir(parents=True)
+    for name, text in (("name", "VDD"), ("power1_input", "2000000"), ("update_interval", "1")):
+        (rail / name).write_text(text)
+    monkeypatch.setattr(worker, "read_energies", partial(read_energies, root=tmp_path))
+    asked = {"power": {"meter": "hwmon", "rails": ["VDD"]}, "gpu": None}
+    messages = served(request([("a", folders[0], 1)], energy=asked))
+    found = Launch.from_json(answers(messages)["a"]["launch"])
+    assert found.energy is not None
+    reading = EnergyReading.from_json(found.energy)
+    assert reading.gross_mj is not None
+    assert reading.gross_mj == pytest.approx(2e3 * reading.seconds / reading.runs, rel=1e-3)
+    assert reading.net_mj == pytest.approx(0, abs=1e-3 * reading.gross_mj)
+
+
+def test_without_an_order_no_energy_is_read(folders):
+    assert answers(served(request([("a", folders[0], 1)])))["a"]["launch"]["energy"] is None
+
+
+def test_a_missing_meter_costs_no_launch(folders):
+    asked = {"power": {"meter": "hwmon", "rails": ["VDD_NOWHERE"]}, "gpu": None}
+    launch = answers(served(request([("a", folders[0], 1)], energy=asked)))["a"]["launch"]
+    assert "VDD_NOWHERE" in launch["energy"]["error"]
+    assert launch["samples"]
