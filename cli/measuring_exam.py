@@ -89,4 +89,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _percent(share: Share | None) -> str:
-    return "-" if share is None else f"{100 * share.value:.1f} ± {100 * share.error:.1f}"
+    if share is None:
+        return "-"
+    error = "" if share.error is None else f" ± {100 * share.error:.1f}"
+    return f"{100 * share.value:.1f}{error}"

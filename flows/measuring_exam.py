@@ -217,7 +217,11 @@ def _simulated(scenario: str, protocol: str, rows: Sequence[Mapping[str, Any]]) 
         together=_share(
             [[_is_false(Verdict(v)) for v in row["verdicts"]] for row in nulls],
         ),
-        slowdowns=tuple(_slowdown(effect, rows) for effect in EFFECTS[1:]),
+        slowdowns=tuple(
+            _slowdown(effect, rows)
+            for effect in EFFECTS[1:]
+            if any(effect in row["effects"] for row in rows)
+        ),
         half_width=float(np.mean([row["half_width"] for row in rows])),
         launches=float(np.mean([row["launches"] for row in rows])),
         not_converged=float(np.mean([row["not_converged"] for row in rows])),
@@ -240,10 +244,8 @@ def _slowdown(effect: float, rows: Sequence[Mapping[str, Any]]) -> Slowdown:
 
 def _share(groups: Sequence[Sequence[bool]]) -> Share:
     """The share of all in `groups`, its error from how the groups' own shares scatter."""
-    if not groups:
-        return Share(math.nan, 0, math.nan)
     shares = [float(np.mean(group)) for group in groups]
-    error = float(np.std(shares, ddof=1)) / math.sqrt(len(shares)) if len(shares) > 1 else math.nan
+    error = float(np.std(shares, ddof=1)) / math.sqrt(len(shares)) if len(shares) > 1 else None
     return Share(float(np.mean(shares)), sum(map(len, groups)), error)
 
 

@@ -23,11 +23,16 @@ FOUND = 0.9
 
 @dataclass(frozen=True)
 class Share:
-    """A share of so many, with the standard error between independent campaigns."""
+    """A share of so many, with the standard error between independent campaigns.
+
+    Attributes:
+        value: In [0, 1].
+        error: None where there is one campaign only.
+    """
 
     value: float
     of: int
-    error: float
+    error: float | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Outcome:
             interval of the two.
         apart: FASTER or SLOWER among such pairs measured at different times.
         together: The same among pairs measured in the same rounds; None for recorded stores.
-        slowdowns: By rising effect.
+        slowdowns: By rising effect; those that some machine was tried with.
         half_width: Mean half-width of the 95 % interval, and `launches` the mean number.
         not_converged: How much of the cases missed the protocol's target.
         within_2: Differences of at most 2 % between two complete measurements, the machine's

@@ -133,7 +133,7 @@ def _points(
     axes.errorbar(
         [100 * share.value for share in shares],
         [row.machines.index(_name(outcome)) + shift for outcome in outcomes],
-        xerr=[100 * share.error for share in shares],
+        xerr=[100 * (share.error or 0.0) for share in shares],
         fmt=MARKERS[position % len(MARKERS)], color=style.accent(position), markersize=4.5,
         markerfacecolor=style.theme.surface if is_open else style.accent(position),
         elinewidth=0.9, label=label,
