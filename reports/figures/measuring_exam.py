@@ -15,7 +15,8 @@ from ..source import Source, distinct
 from ..style import DASHES, MARKERS, Style, legend_below, panels
 from . import ReportFigure, figures
 
-_MACHINE = Condition("simulated", "simulated", "1", Precision.FP32, 1, 1, Method.BLOCK, ())
+_MACHINES = "machines of known latencies"
+_SIMULATED = Condition("simulated", "simulated", "1", Precision.FP32, 1, 1, Method.BLOCK, ())
 _STEP = 0.22
 
 
@@ -91,7 +92,10 @@ def _name(outcome: Outcome) -> str:
 
 
 def _source(outcome: Outcome) -> Source:
-    return Source(outcome.origin, outcome.scenario, outcome.condition or _MACHINE)
+    """Where its numbers come from; simulated machines count as one device."""
+    if outcome.condition is None:
+        return Source(outcome.origin, _MACHINES, _SIMULATED)
+    return Source(outcome.origin, outcome.scenario, outcome.condition)
 
 
 def _draw_coverage(axes: Axes, row: Judged, style: Style) -> None:
