@@ -127,6 +127,16 @@ class Device:
     power: Power | None = None
     serial: str | None = None
 
+    @property
+    def elsewhere_reason(self) -> str | None:
+        """Why elat cannot measure on it, with what it can do; None where it can."""
+        if self.kind is not DeviceKind.ANDROID_ADB:
+            return None
+        return (
+            f"{self.id} is a phone, and elat measures on the machine that it runs on alone; "
+            f"examine the phone with: elat doctor {self.id}"
+        )
+
 
 def read_card(path: Path) -> Device:
     """The device that the card at `path` describes.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.artefact import elat_home, read_json, write_json
-from ..core.errors import ArtefactError, ConfigError
+from ..core.errors import ArtefactError, ConfigError, UnavailableError
 from .files import ROOT, read_text
 
 _KIND, _SCHEMA = "tuning", 1
@@ -68,13 +68,27 @@ def journal_path() -> Path:
 
 
 def begin_journal(device: str, changes: Sequence[Change], root: Path) -> Journal:
-    """Write down the changes that this process is about to make."""
+    """Write down the changes that this process is about to make.
+
+    Raises:
+        UnavailableError: Another process has done so at the same time.
+    """
     import psutil
 
     pid = os.getpid()
     started_s = psutil.Process(pid).create_time()
     journal = Journal(device, pid, started_s, _boot(root), tuple(changes))
-    write_json(journal_path(), {"kind": _KIND, "schema": _SCHEMA, **asdict(journal)})
+    path = journal_path()
+    draft = path.with_name(f"tuning.{pid}.json")
+    write_json(draft, {"kind": _KIND, "schema": _SCHEMA, **asdict(journal)})
+    try:
+        os.link(draft, path)  # unlike a rename it replaces nothing
+    except FileExistsError:
+        raise UnavailableError(
+            f"Another process has just begun to tune this machine ({path}); wait until it is done."
+        ) from None
+    finally:
+        draft.unlink()
     return journal
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from .cgroup import cgroup_cpus
 from .files import ROOT, read_integer, read_text, to_number
 from .journal import tuned_settings
+from .knobs import policies
 
 _PACKAGES = ("elat", "numpy", "onnxruntime", "ai-edge-litert", "tflite-runtime", "torch")
 _FLAGS = frozenset(
@@ -84,7 +85,7 @@ def state(root: Path = ROOT) -> dict[str, Any]:
         "uptime_s": to_number((read_text(root / "proc/uptime") or "").partition(" ")[0]),
         **_load(root),
         **_pressure(root),
-        "governors": _distinct(root, "scaling_governor"),
+        "governors": _governors(root),
         "khz": _frequencies(root, "scaling_cur_freq"),
         "max_khz": _frequencies(root, "scaling_max_freq"),
         "turbo_off": read_text(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
@@ -250,8 +251,10 @@ def _frequency_files(root: Path, name: str) -> Iterator[str]:
             yield text
 
 
-def _distinct(root: Path, name: str) -> list[str]:
-    return sorted(set(_frequency_files(root, name)))
+def _governors(root: Path) -> list[str]:
+    """Governors of the CPUs that this process may run on; of all where none of them has one."""
+    allowed, everywhere = policies(root, _affinity()), policies(root, None)
+    return sorted({policy.governor for policy in allowed or everywhere} - {""})
 
 
 def _frequencies(root: Path, name: str) -> list[int]:

@@ -56,8 +56,8 @@ def tuned(device: Device, root: Path = ROOT) -> Iterator[list[Change]]:
             return
         stack.enter_context(_ended_politely())
         knobs = {knob.place: knob for knob, _ in wanted}
+        begin_journal(device.id, changes, root)
         try:
-            begin_journal(device.id, changes, root)
             for change in changes:
                 knobs[change.place].write(change.after)
             yield changes
@@ -221,14 +221,16 @@ def _undisturbed() -> Iterator[None]:
 def _handled(
     numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    """Handles signals by `handler` until the block ends.
+    """Handles signals by `handler` until the block ends, except those that are ignored (nohup).
 
     Python lets the main thread alone do so; from another one the journal is what helps.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in numbers}
+    # None is a handler that was not set from Python and could not be put back.
+    heeded = [n for n in numbers if signal.getsignal(n) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:

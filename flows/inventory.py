@@ -32,7 +32,7 @@ def describe_device(device: Device) -> dict[str, Any]:
         "batch": section.batch,
         "threads": section.threads,
         "method": str(section.method),
-        "reason": runtimes[section.name]().unavailable_reason(),
+        "reason": device.elsewhere_reason or runtimes[section.name]().unavailable_reason(),
     }
 
 

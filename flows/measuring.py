@@ -11,7 +11,7 @@ from pathlib import Path
 from ..core.artefact import elat_home
 from ..core.errors import MeasurementError, MissingOperatorError, UnavailableError
 from ..core.seeding import torch_generator
-from ..devices.device import Device, DeviceKind
+from ..devices.device import Device
 from ..devices.state import fingerprint
 from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition, Method
@@ -106,12 +106,8 @@ def measure_cases(
     Raises:
         UnavailableError: The device is not this machine.
     """
-    device = campaign.device
-    if device.kind is DeviceKind.ANDROID_ADB:
-        raise UnavailableError(
-            f"{device.id} is a phone, and elat measures on the machine that it runs on alone; "
-            f"examine the phone with: elat doctor {device.id}"
-        )
+    if reason := campaign.device.elsewhere_reason:
+        raise UnavailableError(reason)
     yield from measure(
         cases,
         campaign.condition.of_models,

@@ -107,6 +107,11 @@ def test_a_phone_is_examined_and_not_measured(elat, card, monkeypatch):
     said = elat("measure", "--device", card, "--generate", 2)
     assert said.code == 3
     assert "is a phone" in said.error
+    home = card.parent / "home/devices"
+    home.mkdir(parents=True)
+    (home / "pretend.yaml").write_text(phone)
+    reasons = {row["id"]: row["reason"] for row in elat("devices", "--json").json}
+    assert "is a phone" in reasons["pretend"]
     monkeypatch.setenv("PATH", str(card.parent / "nothing"))
     said = elat("doctor", card)
     assert said.code == 3

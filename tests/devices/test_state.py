@@ -179,3 +179,12 @@ def test_clocks_cost_something():
 def test_this_machine_can_be_written_as_json():
     assert json.loads(json.dumps(state(), allow_nan=False))["utc"]
     assert json.loads(json.dumps(fingerprint(), allow_nan=False))["python"]
+
+
+def test_governors_are_those_of_the_cpus_that_may_be_used(tmp_path, monkeypatch):
+    monkeypatch.setattr("elat.devices.state._affinity", lambda: [1])
+    governor = "sys/devices/system/cpu/cpufreq/policy{}/scaling_governor"
+    pretend(tmp_path, {governor.format(0): "powersave", governor.format(1): "performance"})
+    assert state(tmp_path)["governors"] == ["performance"]
+    monkeypatch.setattr("elat.devices.state._affinity", lambda: [7])
+    assert state(tmp_path)["governors"] == ["performance", "powersave"]

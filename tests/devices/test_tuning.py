@@ -286,3 +286,25 @@ def test_a_signal_while_things_are_put_back_waits(root, monkeypatch):
         pass
     assert snapshot(root) == before
     assert not journal_path().exists()
+
+
+def test_an_ignored_hangup_stays_ignored(root):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with tuned(device(), root):
+            signal.raise_signal(signal.SIGHUP)
+            assert (root / GOVERNOR).read_text() == "performance\n"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (root / GOVERNOR).read_text() == "powersave\n"
+
+
+def test_of_two_that_begin_at_once_one_gives_way(root, monkeypatch):
+    before = snapshot(root)
+    begin_journal("other", [Change(TURBO, "0", "1")], root)
+    journal = read_journal()
+    monkeypatch.setattr("elat.devices.tuning.read_journal", lambda: None)
+    refused("just begun", device(), root)
+    assert snapshot(root) == before
+    assert read_journal() == journal
+    assert [path.name for path in journal_path().parent.iterdir()] == ["tuning.json"]
