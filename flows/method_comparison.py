@@ -159,10 +159,11 @@ class Comparison:
         measured_ms: Sequence[float],
     ) -> MethodMark:
         method = METHODS[name]
-        entries = method.latencies(self.subjects, Evidence(measured, profiles)).entries
+        found = method.latencies(self.subjects, Evidence(measured, profiles))
+        costs = {o: entry.mean_ms for o, entry in found.entries.items()} | dict(found.below_ms)
         sums = [
-            sum(entries[o].mean_ms for o in part if not o.is_free)
-            if all(o.is_free or o in entries for o in part)
+            sum(costs[o] for o in part if not o.is_free)
+            if all(o.is_free or o in costs for o in part)
             else None
             for part in parts
         ]
@@ -170,8 +171,8 @@ class Comparison:
         calibration = _calibration(sums, parts, measured_ms)
         return MethodMark(
             name,
-            len(entries),
-            tuple(str(o) for o in self.subjects.busy if o not in entries),
+            len(costs),
+            tuple(str(o) for o in self.subjects.busy if o not in costs),
             len(cases),
             len(profiled),
             sum(_timing_s(measured[case]) for case in cases if case in measured)

@@ -94,7 +94,8 @@ class LatencyTable(Mapping[Operator, float]):
             ConfigError: No operator is left, or the measurements have several origins.
             UnsupportedOperatorError: The method has no way to time one of the operators.
         """
-        return cls.of(condition, *METHODS[condition.method].latencies(subjects, evidence))
+        found = METHODS[condition.method].latencies(subjects, evidence)
+        return cls.of(condition, found.entries, found.origins)
 
     @classmethod
     def from_measurements(cls, measurements: Iterable[Measurement | Summary]) -> LatencyTable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ..entry import Entry
@@ -50,10 +51,16 @@ class Evidence:
 
 
 class Found(NamedTuple):
-    """Latencies of operators, and the origins of all numbers behind them."""
+    """Latencies of operators, and the origins of all numbers behind them.
+
+    Attributes:
+        below_ms: Differences that came out at 0 or below, in ms: no latencies, so that no table
+            holds them, but a sum over operators without them would be too high.
+    """
 
     entries: dict[Operator, Entry]
     origins: frozenset[str]
+    below_ms: Mapping[Operator, float] = MappingProxyType({})
 
 
 class TimingMethod(ABC):

@@ -51,7 +51,7 @@ class Kernel(TimingMethod):
                 measured.count, share * measured.latency_ms, share * measured.std_ms
             )
             origins |= {measured.origin, profile.origin}
-        return Found(entries, frozenset(origins))
+        return Found(entries, frozenset(origins), small.below_ms)
 
 
 def _gives_image(operator: Operator) -> bool:

@@ -59,6 +59,7 @@ class RecipeMethod(TimingMethod):
         """As the base class says; deviations are those of a sum of independent models."""
         entries: dict[Operator, Entry] = {}
         origins: set[str] = set()
+        below_ms: dict[Operator, float] = {}
         for operator in subjects.busy:
             terms = self.recipe(operator).terms
             if any(model not in evidence.measured for model, _ in terms):
@@ -66,8 +67,9 @@ class RecipeMethod(TimingMethod):
             found = [(evidence.measured[model], weight) for model, weight in terms]
             mean = sum(weight * m.latency_ms for m, weight in found)
             if mean <= 0.0:
+                below_ms[operator] = mean
                 continue
             std = sqrt(sum((weight * m.std_ms) ** 2 for m, weight in found))
             origins.update(m.origin for m, _ in found)
             entries[operator] = Entry(min(m.count for m, _ in found), mean, std)
-        return Found(entries, frozenset(origins))
+        return Found(entries, frozenset(origins), below_ms)

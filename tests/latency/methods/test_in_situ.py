@@ -115,6 +115,9 @@ def test_unmeasured_and_unresolved_operators_are_left_out() -> None:
     noisy = {**{chain: Known(1e-6) for chain in hosts(other)}, **measured}
     table = derived((block, other), noisy)
     assert set(table) == {block}, "hosts of the other differ by less than nothing"
+    found = IN_SITU.latencies(Subjects((block, other)), Evidence(noisy))  # type: ignore[arg-type]
+    assert set(found.entries) == {block}
+    assert found.below_ms[other] < 0.0 < found.entries[block].mean_ms
 
 
 def test_a_table_of_nothing_is_refused() -> None:

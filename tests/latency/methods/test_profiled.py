@@ -78,7 +78,7 @@ class TestKernel:
     method = METHODS[Method.KERNEL]
 
     def test_it_is_the_time_of_the_nodes_without_call_and_layout(self):
-        entries, origins = self.method.latencies(Subjects((STEM, BLOCK)), evidence(STEM, BLOCK))
+        entries, origins, _ = self.method.latencies(Subjects((STEM, BLOCK)), evidence(STEM, BLOCK))
         assert origins == {"simulated"}
         for operator in (STEM, BLOCK):
             assert entries[operator].mean_ms == pytest.approx(nodes_ms(operator), rel=1e-9)
@@ -96,7 +96,7 @@ class TestKernel:
         assert self.method.profiled(subjects) == (STEM,)
         found = evidence(STEM, *METHODS[Method.SLOPE].cases(Subjects((POOL,))))
         assert set(found.measured) == set(cases)
-        entries, _ = self.method.latencies(subjects, found)
+        entries = self.method.latencies(subjects, found).entries
         assert entries[POOL].mean_ms == pytest.approx(nodes_ms(POOL), rel=1e-9)
 
     @pytest.mark.parametrize("missing", ["measured", "profiles"])
@@ -121,19 +121,19 @@ class TestSampled:
     subjects = Subjects((STEM, BLOCK, OTHER, POOL), networks)
 
     def test_it_is_the_mean_over_all_occurrences(self):
-        entries, origins = self.method.latencies(self.subjects, evidence(*self.networks))
+        entries, origins, _ = self.method.latencies(self.subjects, evidence(*self.networks))
         assert origins == {"simulated"}
         assert {o: entry.count for o, entry in entries.items()} == {STEM: 2, BLOCK: 3, POOL: 2}
         assert entries[BLOCK].mean_ms == pytest.approx(nodes_ms(BLOCK), rel=1e-9)
         assert entries[BLOCK].std_ms == pytest.approx(0.0, abs=1e-9)
 
     def test_layout_changes_at_the_ends_are_those_of_the_first_and_last_operator(self):
-        entries, _ = self.method.latencies(self.subjects, evidence(*self.networks))
+        entries = self.method.latencies(self.subjects, evidence(*self.networks)).entries
         for end in (STEM, POOL):
             assert entries[end].mean_ms == pytest.approx(nodes_ms(end) + LAYOUT_MS, rel=1e-9)
 
     def test_sums_fall_short_of_a_network_by_its_call_alone(self):
-        entries, _ = self.method.latencies(self.subjects, evidence(*self.networks))
+        entries = self.method.latencies(self.subjects, evidence(*self.networks)).entries
         for network in self.networks:
             total = sum(entries[operator].mean_ms for operator in network.operators)
             assert run_ms(network) - total == pytest.approx(CALL_MS, rel=1e-6)

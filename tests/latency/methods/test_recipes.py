@@ -83,7 +83,7 @@ def by(method: Method, operators: tuple[Operator, ...]) -> dict[Operator, float]
     subjects = Subjects(operators)
     found = METHODS[method]
     measured = {case: Known(model_ms(case)) for case in found.cases(subjects)}
-    entries, origins = found.latencies(subjects, Evidence(measured))  # type: ignore[arg-type]
+    entries, origins, _ = found.latencies(subjects, Evidence(measured))  # type: ignore[arg-type]
     assert origins == {"simulated"}
     return {operator: entry.mean_ms for operator, entry in entries.items()}
 
