@@ -224,8 +224,11 @@ def test_a_damaged_journal_is_told_and_disturbs_no_launch(root, text):
     assert found["left tuned"].status == "warn"
 
 
+# A shell has its children in the background ignore some signals.
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 from elat.devices.device import Device, DeviceKind
 from elat.devices.tuning import tuned
@@ -282,8 +285,12 @@ def test_a_signal_while_things_are_put_back_waits(root, monkeypatch):
 
     monkeypatch.setattr(FileKnob, "write", interrupting)
     before = snapshot(root)
-    with pytest.raises(KeyboardInterrupt), tuned(device(turbo=False), root):
-        pass
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), tuned(device(turbo=False), root):
+            pass
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert snapshot(root) == before
     assert not journal_path().exists()
 

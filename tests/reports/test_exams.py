@@ -134,7 +134,7 @@ def test_a_damaged_summary_is_refused_with_its_repair(
 
 def test_another_summary_is_no_exam(tmp_path: Path) -> None:
     write_json(tmp_path / SUMMARY, queries_summary())
-    with pytest.raises(ArtefactError, match="nor a sweep, an exam or a study"):
+    with pytest.raises(ArtefactError, match="nor a sweep, an exam, a study"):
         read_inputs([tmp_path])
 
 
