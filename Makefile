@@ -35,7 +35,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install  ## figures of docs/benchmarks.md, and out/bench.json; about a quarter of an hour
+bench: install  ## figures of docs/benchmarks.md, and out/bench.json; about three hours
 	mkdir -p out
 	$(BIN)/pytest --benchmark-only --benchmark-json=out/bench.json \
 		--benchmark-columns=min,median,iqr,rounds tests/benchmarks
