@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import onnxruntime as ort
@@ -35,12 +37,18 @@ def test_measuring_covers_the_space_and_counts_what_it_did(flow):
         assert said["new_launches"] == sum(counts[host] for host in hosts)
 
 
+def launches(path):
+    """Every launch in the store at `path`, whole; summaries may be made anew."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM launches ORDER BY id").fetchall()
+
+
 def test_measuring_again_measures_nothing(flow, elat):
-    before = (flow.home / "measurements.db").read_bytes()
+    before = launches(flow.home / "measurements.db")
     said = elat("measure", "--device", "local-ort", "--space", flow.space, "--json")
     assert said.code == 0
     assert said.json == {**flow.said["measure"].json, "new_launches": 0}
-    assert (flow.home / "measurements.db").read_bytes() == before
+    assert launches(flow.home / "measurements.db") == before
 
 
 def test_the_table_holds_every_operator_and_is_rebuilt_from_the_store(flow, elat, tmp_path):
