@@ -19,6 +19,7 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=BaseModel)
+_DEEPEST = 100
 
 
 def read_yaml(path: Path) -> Any:
@@ -27,9 +28,11 @@ def read_yaml(path: Path) -> Any:
     Raises:
         ArtefactError: It is missing, truncated or not YAML.
     """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load(path.read_text(), Loader=loader)
+        text = path.read_text()
+        _check_depth(text, loader, path)
+        return yaml.load(text, Loader=loader)
     except FileNotFoundError:
         raise ArtefactError(f"{path} does not exist.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -37,6 +40,22 @@ def read_yaml(path: Path) -> Any:
         raise ArtefactError(
             f"{path} is not readable YAML ({first}); it was cut short or mistyped: repair it."
         ) from error
+
+
+def _check_depth(text: str, loader: Any, path: Path) -> None:
+    """Refuse nesting at which composing a document would end the process.
+
+    Raises:
+        ArtefactError: It is nested deeper than any document of elat.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise ArtefactError(f"{path} is nested over {_DEEPEST} levels deep: it is damaged.")
 
 
 def parse(model: type[S], data: Any, source: str) -> S:

@@ -120,3 +120,13 @@ def test_impossible_overrides_are_refused(assignment: str, message: str) -> None
 @settings(deadline=None)
 def test_the_last_override_of_a_key_wins(data: dict[str, int], one: int, two: int) -> None:
     assert with_overrides(data, [f"a={one}", f"a={two}"]) == {**data, "a": two}
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[" * 500 + "]" * 500, "{a: " * 300 + "}" * 300])
+def test_deep_nesting_is_refused_and_ends_no_process(tmp_path, text):
+    path = tmp_path / "deep.yaml"
+    path.write_text(text)
+    with pytest.raises(ArtefactError, match="nested over"):
+        read_yaml(path)
+    path.write_text("[" * 50 + "1" + "]" * 50)
+    assert str(read_yaml(path)).count("[") == 50
