@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import ceil
 from typing import Any
 
 from ..core.errors import ArtefactError, ConfigError, UnknownNameError
@@ -28,9 +27,6 @@ class Protocol:
             a small group must not cost more for starting its worker than for being timed.
         slice_ms: Least duration of a slice. Reading the thread CPU clock costs about 0.45 us, so
             that 2 ms keep the clock's share under 0.1 %.
-        long_slice_ms: A case whose slice lasts longer than this gets one in every second pass, and
-            beyond twice this in every third: fewer long slices say as much, and cost as much as
-            many short ones.
         sentinel_ms: Least duration of a slice of the sentinel.
         sentinel_every: Slices between two slices of the sentinel.
         settle_calls: Untimed runs before each slice, which bring the case back into the caches.
@@ -53,7 +49,6 @@ class Protocol:
     max_passes: int = 256
     group_min_ms: float = 2000.0
     slice_ms: float = 2.0
-    long_slice_ms: float = 4.0
     sentinel_ms: float = 1.0
     sentinel_every: int = 4
     settle_calls: int = 2
@@ -86,10 +81,6 @@ class Protocol:
             )
         if min(self.block_launches, self.block_gap_s) < 0:
             raise ConfigError(f"Protocol {self.name}: blocks and gaps are at least 0.")
-
-    def every(self, slice_ms: float) -> int:
-        """In every how many passes a case gets a slice that lasts `slice_ms`: 1, 2 or 3."""
-        return min(3, max(1, ceil(slice_ms / self.long_slice_ms)))
 
     def next_look(self, launches: int) -> int | None:
         """The number of launches at which a case with `launches` of them is looked at next.

@@ -50,8 +50,7 @@ class Slot:
     Attributes:
         loops: Runs of one slice.
         settle: Untimed runs before each slice.
-        repeats: Slices in each pass that it takes part in.
-        every: It takes part in each pass, or in every second or third.
+        repeats: Slices in each pass.
         error: Why the session dropped out while being timed, if it did.
     """
 
@@ -59,7 +58,6 @@ class Slot:
     loops: int
     settle: int
     repeats: int = 1
-    every: int = 1
     samples: list[Sample] = field(default_factory=list)
     sentinel: list[Sample] = field(default_factory=list)
     error: Exception | None = None
@@ -116,13 +114,12 @@ def warm_up(session: Loop, protocol: Protocol, clock: Clock) -> WarmUp:
 def make_slot(
     session: Loop, warm: WarmUp, minimum_ms: float, protocol: Protocol, repeats: int = 1
 ) -> Slot:
-    """A slot whose slices last `minimum_ms` at least, in fewer passes where they last long.
+    """A slot whose slices last `minimum_ms` at least.
 
     A run that fills a slice alone is settled by one run before it, not by several.
     """
     loops = max(1, ceil(minimum_ms / warm.run_ms))
-    every = protocol.every(loops * warm.run_ms)
-    return Slot(session, loops, min(protocol.settle_calls, loops), repeats, every)
+    return Slot(session, loops, min(protocol.settle_calls, loops), repeats)
 
 
 def interleave(
@@ -145,14 +142,13 @@ def interleave(
         errors: What drops a slot out of the remaining passes instead of ending them.
         before_slice: Called with the slot's index before each of its slices.
     """
+    indices = np.repeat(np.arange(len(slots)), [slot.repeats for slot in slots])
     spent_ms = 0.0
     for done in range(protocol.max_passes):
         is_over = done >= protocol.passes and spent_ms >= protocol.group_min_ms
         if is_over or all(slot.error for slot in slots):
             return
-        # Those that are not in every pass are spread over them.
-        counts = [s.repeats * ((done + i) % s.every == 0) for i, s in enumerate(slots)]
-        order = generator.permutation(np.repeat(np.arange(len(slots)), counts)).tolist()
+        order = generator.permutation(indices).tolist()
         before = sentinel.time_slice() if sentinel else None
         for start in range(0, len(order), protocol.sentinel_every):
             timed: list[Slot] = []

@@ -199,23 +199,3 @@ def test_a_slot_that_fails_drops_out_and_the_others_go_on():
     assert str(slots[0].error) == "device lost"
     assert slots[1].error is None
     assert len(slots[1].samples) == len(slots[1].sentinel) == 6
-
-
-def test_long_slices_are_taken_in_every_second_or_third_pass():
-    protocol = replace(QUICK, passes=12, max_passes=12, slice_ms=1.0, long_slice_ms=4.0)
-    slots = []
-    for ms in (1.0, 4.0, 5.0, 8.0, 9.0, 100.0):
-        session = steady(ms)
-        slots.append(make_slot(session, warm_up(session, protocol, Clock.CPU), 1.0, protocol))
-    random = np.random.default_rng(0)
-    interleave(slots, None, protocol, random, (), lambda index: None)
-    assert [slot.every for slot in slots] == [1, 1, 2, 2, 3, 3]
-    assert [len(slot.samples) for slot in slots] == [12, 12, 6, 6, 4, 4]
-
-
-def test_a_pass_without_any_slice_is_no_end():
-    protocol = replace(QUICK, passes=9, max_passes=9, slice_ms=1.0)
-    session = steady(50.0)
-    slot = make_slot(session, warm_up(session, protocol, Clock.CPU), 1.0, protocol)
-    interleave([slot], slot, protocol, np.random.default_rng(0), (), lambda index: None)
-    assert len(slot.samples) == len(slot.sentinel) == 3
