@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.artefact import MANIFEST, manifest, write_json
 from ..core.errors import MissingOperatorError
 from ..devices.device import Device
-from ..latency.condition import Condition, Precision
+from ..latency.condition import Condition
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.operators import Operator
@@ -44,7 +44,6 @@ _JOIN, _NORM, _CONV = map(attrgetter, ("join_terms", "norm_terms", "conv_terms")
 _EMPHASIS = 3
 # Hosts that enter a network's time more often than this get more slices a pass.
 _OFTEN = 2.0
-_ELEMENT_BYTES = {Precision.FP32: 4, Precision.INT8: 1}
 
 
 def measure_costs(campaign: Campaign, shapes: tuple[Shape, ...]) -> Iterator[Progress]:
@@ -157,7 +156,7 @@ def _half_ms(measurement: Measurement) -> float:
 def _network_cost(prices: _Prices, shape: Shape, family: Family) -> NetworkCost:
     made = layers(shape, family)
     whole = network(shape, family)
-    element = _ELEMENT_BYTES[prices.condition.precision] * prices.condition.batch
+    element = prices.condition.precision.element_bytes * prices.condition.batch
     traffic = sum(join.traffic_elements for each in made for join in each.joins)
     return NetworkCost(
         shape=shape,

@@ -9,17 +9,24 @@ from typing import Any
 from pydantic import Field
 
 from ..core.config import Settings, parse
-from ..devices.device import Device
+from ..core.errors import ConfigError
+from ..devices.device import Device, Gpu
+from .precision import Precision
 from .runtimes import runtimes
+from .sample import Clock, Interval
+
+__all__ = [
+    "Cache",
+    "Condition",
+    "Interval",
+    "Method",
+    "Option",
+    "Precision",
+    "RuntimeSection",
+    "runtime_section",
+]
 
 Option = tuple[str, str | int | float | bool]
-
-
-class Precision(StrEnum):
-    """Number format of weights and activations; int8 is full-integer, per-channel weights."""
-
-    FP32 = "fp32"
-    INT8 = "int8"
 
 
 class Method(StrEnum):
@@ -45,12 +52,6 @@ class Cache(StrEnum):
 
     HOT = "hot"
     COLD = "cold"
-
-
-class Interval(StrEnum):
-    """Between which two moments the clock runs."""
-
-    HOST_TO_HOST = "host_to_host"
 
 
 class RuntimeSection(Settings):
@@ -107,7 +108,16 @@ class Condition:
         """
         section = runtime_section(device)
         runtime = runtimes[section.name]()
-        options = runtime.options(section.options)
+        if section.precision not in runtime.precisions:
+            known = ", ".join(sorted(runtime.precisions))
+            raise ConfigError(
+                f"Device {device.id} asks for {section.precision}, which {section.name} does not "
+                f"run here; it runs {known}."
+            )
+        given = dict(section.options)
+        if runtime.needs_gpu:
+            given |= runtime.options_on(device.gpu or Gpu())
+        options = runtime.options(given)
         return cls(
             device=device.id,
             runtime=section.name,
@@ -118,6 +128,8 @@ class Condition:
             method=section.method,
             options=tuple(sorted(options.items())),
             cache=section.cache,
+            interval=runtime.interval(options),
+            launch=runtime.launch,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -142,6 +154,11 @@ class Condition:
     def of_models(self) -> Condition:
         """The condition under which the models are measured that the method derives from."""
         return replace(self, method=Method.BLOCK)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that decides."""
+        return Clock.of(self.threads, self.interval)
 
     @property
     def engine(self) -> str:

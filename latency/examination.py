@@ -15,7 +15,6 @@ from ..devices.device import Device, DeviceKind
 from .condition import Condition, Precision, runtime_section
 from .graph.ir import Array, GraphBuilder
 from .runtimes import Runtime, runtimes
-from .sample import Clock
 
 _CHANNELS, _SIDE = 16, 16
 _NORMAL, _DENORMAL = 1.0, 1e-40
@@ -89,7 +88,7 @@ def denormal_slowdown(runtime: Runtime, condition: Condition) -> float:
     builder = GraphBuilder()
     weight = np.full((_CHANNELS, _CHANNELS, 1, 1), 1 / _CHANNELS, np.float32)
     output = builder.conv(builder.input(shape), weight, np.zeros(_CHANNELS, np.float32))
-    model = runtime.write(builder.finish(output), None)
+    model = runtime.write(builder.finish(output), Precision.FP32)
     plain = replace(condition, precision=Precision.FP32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"probe{runtime.suffix}"
@@ -102,7 +101,7 @@ def denormal_slowdown(runtime: Runtime, condition: Condition) -> float:
 
 
 def _times_ms(runtime: Runtime, path: Path, value: Array, condition: Condition) -> Iterator[float]:
-    clock = Clock.of(condition.threads)
+    clock = condition.clock
     with runtime.open(path, [value], condition) as session:
         session.time_loops(_LOOPS)
         for _ in range(_ROUNDS):

@@ -47,8 +47,8 @@ class Launch:
 
     @property
     def clean(self) -> tuple[Sample, ...]:
-        """Samples during which the scheduler never took the CPU away."""
-        return tuple(s for s in self.samples if s.involuntary_switches == 0)
+        """Samples that nothing disturbed."""
+        return tuple(s for s in self.samples if s.is_clean)
 
     @cached_property
     def cpu_ms(self) -> float:
@@ -80,7 +80,7 @@ class Launch:
 
         By wall time only clean samples count, if there are any.
         """
-        clean = [s for s in self.sentinel if clock is Clock.CPU or not s.involuntary_switches]
+        clean = [s for s in self.sentinel if clock is Clock.CPU or s.is_clean]
         samples = clean or self.sentinel
         return statistics.median(s.run_ms(clock) for s in samples) if samples else None
 
@@ -104,17 +104,13 @@ class Launch:
         """A JSON object that `from_json` reads back; samples as rows."""
         # Not `asdict`, whose deep copies of the samples took 3 % of a campaign.
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _SAMPLED}
-        return {**plain, **{name: [_row(s) for s in getattr(self, name)] for name in _SAMPLED}}
+        return {**plain, **{name: [s.to_row() for s in getattr(self, name)] for name in _SAMPLED}}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Launch:
         """The launch that `to_json` wrote."""
-        samples = {name: tuple(Sample(*row) for row in data[name]) for name in _SAMPLED}
+        samples = {name: tuple(Sample.from_row(row) for row in data[name]) for name in _SAMPLED}
         return cls(**{**data, **samples})
 
 
 _SAMPLED = ("samples", "sentinel")
-
-
-def _row(sample: Sample) -> list[int]:
-    return [sample.loops, sample.wall_ns, sample.cpu_ns, sample.involuntary_switches]

@@ -29,9 +29,9 @@ class WorkerLostError(MeasurementError):
         super().__init__(message)
 
 
-def default_command() -> list[str]:
+def default_command(worker: str = "worker") -> list[str]:
     """The command of a worker in this Python; `-P` keeps the current folder off its path."""
-    return [sys.executable, "-P", "-m", f"{__package__}.worker"]
+    return [sys.executable, "-P", "-m", f"{__package__}.{worker}"]
 
 
 class WorkerProcess:

@@ -133,7 +133,7 @@ def measure(
         protocol,
         cache.artefact(sentinel(), condition).folder.resolve(),
         None if affinity is None else tuple(affinity),
-        tuple(worker_command or default_command()),
+        tuple(worker_command or default_command(runtimes[condition.runtime].worker)),
         energy,
     )
     yield from campaign.rounds(plan, seed)

@@ -83,7 +83,7 @@ class Measurement:
     @property
     def clock(self) -> Clock:
         """The clock that decides under this condition."""
-        return Clock.of(self.condition.threads)
+        return self.condition.clock
 
     @property
     def count(self) -> int:

@@ -148,7 +148,7 @@ class _Attempt:
         case = self._unanswered.pop(str(message["case"]), None)
         if case is None:
             raise WorkerLostError(CRASH, f"The worker answered for {message['case']!r}, unasked.")
-        environment = self._worker.environment
+        environment = {**self._worker.environment, **message.get("environment", {})}
         if "error" in message:
             found = message["error"]
             if found["class"] == UNAVAILABLE:

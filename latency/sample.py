@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 NS_PER_MS = 1e6
+ROW = 4
+"""Numbers of a sample without a GPU."""
+
+
+class Interval(StrEnum):
+    """Between which two moments the clock runs.
+
+    `HOST_TO_HOST`: the call of a runtime that works on the CPU. `DEVICE_COMPUTE`: two events on
+    the stream of a GPU, around work whose inputs are there already. `TRANSFERS_AND_COMPUTE`: the
+    same work with its inputs on the way there and its output on the way back, seen by the host.
+    """
+
+    HOST_TO_HOST = "host_to_host"
+    DEVICE_COMPUTE = "device_compute"
+    TRANSFERS_AND_COMPUTE = "transfers_and_compute"
 
 
 class Clock(StrEnum):
@@ -18,9 +33,37 @@ class Clock(StrEnum):
     WALL = "wall"
 
     @classmethod
-    def of(cls, threads: int) -> Clock:
+    def of(cls, threads: int, interval: Interval = Interval.HOST_TO_HOST) -> Clock:
         """Thread CPU time where all work is done by the calling thread, else wall time."""
-        return cls.CPU if threads == 1 else cls.WALL
+        is_here = threads == 1 and interval is Interval.HOST_TO_HOST
+        return cls.CPU if is_here else cls.WALL
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReading:
+    """What a GPU tells of itself right after a sample.
+
+    Attributes:
+        clock_mhz: Clock of the multiprocessors, and
+        power_mw: what the board takes; -1 where the GPU does not tell.
+        reasons: Bits that say why the clock is not higher (NVML); -1 where it does not tell.
+        is_slow: Whether the sample is to be set apart: the clock was too far below the one that
+            was aimed at, or the hardware held it down.
+    """
+
+    clock_mhz: int
+    power_mw: int
+    reasons: int
+    is_slow: bool
+
+    def __or__(self, other: GpuReading) -> GpuReading:
+        """What is to be said of both samples taken as one: the worse of each."""
+        return GpuReading(
+            min(self.clock_mhz, other.clock_mhz),
+            max(self.power_mw, other.power_mw),
+            -1 if min(self.reasons, other.reasons) < 0 else self.reasons | other.reasons,
+            self.is_slow or other.is_slow,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +71,24 @@ class Sample:
     """`loops` back-to-back runs, the device synchronised at both ends.
 
     Attributes:
-        wall_ns: Wall time of all loops together, in nanoseconds.
-        cpu_ns: CPU time of the calling thread over the same stretch, in nanoseconds.
+        wall_ns: Wall time of all loops together, in nanoseconds; by the clock of the GPU where
+            the interval is on one.
+        cpu_ns: CPU time of the calling thread over the same stretch, in nanoseconds; where work
+            is handed to a GPU, what handing it over took.
         involuntary_switches: Times the scheduler took the CPU away from the thread meanwhile.
+        gpu: What the GPU told right after it, where one was at work.
     """
 
     loops: int
     wall_ns: int
     cpu_ns: int
     involuntary_switches: int
+    gpu: GpuReading | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing disturbed it: the scheduler let it run, and the GPU was not slow."""
+        return self.involuntary_switches == 0 and not (self.gpu and self.gpu.is_slow)
 
     @property
     def wall_ms(self) -> float:
@@ -63,7 +115,29 @@ class Sample:
             self.wall_ns + other.wall_ns,
             self.cpu_ns + other.cpu_ns,
             self.involuntary_switches + other.involuntary_switches,
+            self.gpu | other.gpu if self.gpu and other.gpu else self.gpu or other.gpu,
         )
+
+    def to_row(self) -> list[int]:
+        """Numbers that `from_row` reads back: four, and four more of the GPU if there is one."""
+        row = [self.loops, self.wall_ns, self.cpu_ns, self.involuntary_switches]
+        if self.gpu is None:
+            return row
+        return [*row, *(int(getattr(self.gpu, name)) for name in GpuReading.__slots__)]
+
+    @classmethod
+    def from_row(cls, row: Sequence[int]) -> Sample:
+        """The sample that `to_row` wrote.
+
+        Raises:
+            ValueError: There are neither four nor eight numbers.
+        """
+        loops, wall_ns, cpu_ns, switches, *told = row
+        gpu = None
+        if told:
+            clock_mhz, power_mw, reasons, is_slow = told
+            gpu = GpuReading(clock_mhz, power_mw, reasons, bool(is_slow))
+        return cls(loops, wall_ns, cpu_ns, switches, gpu)
 
 
 def timed(run: Callable[[], object], loops: int) -> Sample:

@@ -7,7 +7,8 @@ It speaks JSON lines, so that it runs here or behind a remote shell, and imports
           "condition": {...}, "protocol": {...}, "seed": 0, "affinity": [0] | null,
           "energy": {"power": ..., "gpu": ...} | null}                 of the card; may be missing
     out  {"at": id, "phase": "load" | "run"}                           sign of life
-    out  {"case": id, "launch": {...}, "state": {...}}                 or
+    out  {"case": id, "launch": {...}, "state": {...},
+          "environment": {...}}                                        of the runtime, if any; or
     out  {"case": id, "error": {"class": ..., "message": ...}}         one a case
     out  {"error": {"class": ..., "message": ...}}                     the request itself was wrong
 
@@ -46,7 +47,6 @@ from .energy import EnergyOrder, read_energies
 from .launch import Launch
 from .protocol import Protocol
 from .runtimes import Runtime, Session, runtimes
-from .sample import Clock
 from .timing import Slot, WarmUp, interleave, make_slot, warm_up
 
 UNSUPPORTED, WRONG_OUTPUT, UNAVAILABLE = "UNSUPPORTED", "WRONG_OUTPUT", "UNAVAILABLE"
@@ -55,6 +55,7 @@ RUNTIME, BAD_REQUEST = "RUNTIME", "BAD_REQUEST"
 # What a runtime may raise for one case; anything else ends the process, which its parent survives.
 _CASE_ERRORS = (ElatError, RuntimeError, ValueError, OSError, MemoryError)
 _SIGN_OF_LIFE_S = 0.5
+_COLD_LOOPS = 8
 
 
 def error_class(error: Exception) -> str:
@@ -187,12 +188,13 @@ class Worker:
                     _CASE_ERRORS,
                     lambda index: self._sign_of_life(loaded[index].case),
                 )
-            found = state()
+            found = state() | runtime.state(request.condition)
             if (steal := steal_pct(ticks, cpu_ticks())) is not None:
                 found["steal_pct"] = steal
             energies = {} if request.energy is None else self._energies(loaded, request.energy)
+            environment = runtime.environment(request.condition)
             for item in loaded:
-                self._answer(item, found, energies.get(item.case))
+                self._answer(item, found, energies.get(item.case), environment)
         self._group += 1
 
     def _energies(self, loaded: list[_Loaded], order: EnergyOrder) -> dict[str, dict[str, Any]]:
@@ -221,8 +223,10 @@ class Worker:
         first_call_ms = session.time_loops(1).wall_ms
         output_error = artefact.check(session.output())
         protocol = request.protocol
-        warm = warm_up(session, protocol, Clock.of(request.condition.threads))
-        if request.condition.cache is Cache.COLD:
+        warm = warm_up(session, protocol, request.condition.clock)
+        if request.condition.cache is Cache.COLD and runtime.empties_caches:
+            slot = Slot(session, _COLD_LOOPS, settle=0, repeats=repeats)
+        elif request.condition.cache is Cache.COLD:
             slot = Slot(
                 ColdSession(session, self._cache_sweep()), loops=1, settle=0, repeats=repeats
             )
@@ -246,11 +250,17 @@ class Worker:
             runtime.open(artefact.model_path, artefact.inputs, request.condition)
         )
         artefact.check(session.output())
-        warm = warm_up(session, request.protocol, Clock.of(request.condition.threads))
+        warm = warm_up(session, request.protocol, request.condition.clock)
         slot = make_slot(session, warm, request.protocol.sentinel_ms, request.protocol)
         self._sentinel = (folder, request.condition, slot)
 
-    def _answer(self, item: _Loaded, found: dict[str, Any], energy: dict[str, Any] | None) -> None:
+    def _answer(
+        self,
+        item: _Loaded,
+        found: dict[str, Any],
+        energy: dict[str, Any] | None,
+        environment: dict[str, Any],
+    ) -> None:
         if item.slot.error is not None:
             self._say({"case": item.case, "error": _described(item.slot.error)})
             return
@@ -267,7 +277,8 @@ class Worker:
             sentinel=tuple(item.slot.sentinel),
             energy=energy,
         )
-        self._say({"case": item.case, "launch": launch.to_json(), "state": found})
+        answer = {"case": item.case, "launch": launch.to_json(), "state": found}
+        self._say({**answer, "environment": environment} if environment else answer)
 
     def _sign_of_life(self, case: str) -> None:
         """Name the case about to run, now and then: a write for each slice would disturb it."""

@@ -32,7 +32,7 @@ class PyperfSuite(Exporter):
         launches: dict[Operator, list[Launch]] = defaultdict(list)
         for record in source.records:
             launches[record.operator].append(record.launch)
-        clock = Clock.of(source.condition.threads)
+        clock = source.condition.clock
         runs = {operator: _runs(launches[operator], clock) for operator in source.entries}
         left_out = tuple(operator for operator, found in runs.items() if not found)
         if len(left_out) == len(runs):

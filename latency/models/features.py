@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import ConfigError, MissingLatencyError, MissingOperatorError
-from ..condition import Condition, Precision
+from ..condition import Condition
 from ..operators import Operator
 from ..operators.checks import is_silent
 from ..operators.serial import kind_of
@@ -20,7 +20,6 @@ from ..table import LatencyTable
 Matrix = NDArray[np.float64]
 
 MIN_OPERATORS = 8
-_BYTES = {Precision.FP32: 4, Precision.INT8: 1}
 _COSTS = ("macs", "params", "traffic_bytes", "intensity", "input", "output", "channels", "side")
 
 
@@ -72,7 +71,7 @@ class FeatureSpace:
         choices = tuple(
             (kind, name, tuple(sorted(found, key=str))) for (kind, name), found in values.items()
         )
-        bytes_each = _BYTES[table.condition.precision]
+        bytes_each = table.condition.precision.element_bytes
         return cls(table.condition, tuple(seen), tuple(numbers), choices, bytes_each)
 
     @property

@@ -16,6 +16,7 @@ from ...core.errors import ConfigError, MeasurementError, UnavailableError
 from ..condition import Cache, Condition
 from ..graph.ir import Activation, Graph, GraphBuilder
 from ..launcher import WorkerLostError, start_worker
+from ..precision import Precision
 from ..runtimes import runtimes
 from ..worker import UNAVAILABLE
 from .combine import Pass, Probe, Unprofiled, combine
@@ -191,7 +192,7 @@ def _probe(graph: Graph, condition: Condition) -> ModelFile:
     runtime = runtimes[condition.runtime]()
     with tempfile.TemporaryDirectory(prefix="elat-") as name:
         path = Path(name) / f"model{runtime.suffix}"
-        path.write_bytes(runtime.write(graph, None))
+        path.write_bytes(runtime.write(graph, Precision.FP32))
         return read_model(path, runtime.suffix, 1)
 
 

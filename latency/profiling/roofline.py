@@ -143,7 +143,7 @@ def measure_roofline(condition: Condition, *, affinity: Sequence[int] | None = N
         UnavailableError: The runtime has no profiler, or a package is missing.
         MeasurementError: A model of the measurement cannot be run, or took no time.
     """
-    element_bytes = 4 if condition.precision is Precision.FP32 else 1
+    element_bytes = condition.precision.element_bytes
     chains = [_Convolutions(*sizes) for sizes in _CONVOLUTIONS]
     sums = [_Sums(c, element_bytes) for c in (*_CACHED_CHANNELS, _MEMORY_CHANNELS)]
     probes: list[_Convolutions | _Sums] = [*chains, *sums]
@@ -216,11 +216,13 @@ class _Sums:
 
 
 def _written(graph: Graph, condition: Condition) -> bytes:
-    if condition.precision is Precision.FP32:
-        return runtimes[condition.runtime]().write(graph, None)
+    if condition.precision is not Precision.INT8:
+        return runtimes[condition.runtime]().write(graph, condition.precision)
     random = numpy_generator(0, "roofline", "calibration")
     sample = [random.standard_normal(graph.inputs[0].shape, np.float32)]
-    return runtimes[condition.runtime]().write(graph, calibrate(graph, [sample]))
+    return runtimes[condition.runtime]().write(
+        graph, condition.precision, calibrate(graph, [sample])
+    )
 
 
 def _positive(time_ms: float, probe: object) -> float:

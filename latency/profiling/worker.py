@@ -68,7 +68,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def time_models(profiler: Profiler, folders: Sequence[Path], condition: Condition) -> list[float]:
     """Time of one run of each model, in milliseconds: slices in shuffled passes, no profiling."""
-    clock = Clock.of(condition.threads)
+    clock = condition.clock
     with ExitStack() as stack:
         slots: list[Slot] = []
         for folder in folders:
@@ -80,7 +80,7 @@ def time_models(profiler: Profiler, folders: Sequence[Path], condition: Conditio
 
 
 def _run_ms(slot: Slot, clock: Clock) -> float:
-    clean = [s for s in slot.samples if clock is Clock.CPU or not s.involuntary_switches]
+    clean = [s for s in slot.samples if clock is Clock.CPU or s.is_clean]
     return float(np.median([sample.run_ms(clock) for sample in clean or slot.samples]))
 
 

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..sample import Sample
+from ...devices.device import Gpu
+from ..precision import Precision
+from ..sample import Interval, Sample
 
 if TYPE_CHECKING:
     from ..condition import Condition
@@ -37,10 +39,19 @@ class Session(Loop):
 class Runtime(ABC):
     """Writes graphs as artefacts and opens artefacts as sessions. Its constructor does nothing.
 
-    `origin` is what its numbers are: `measured`, or `simulated` where no device was timed.
+    Attributes:
+        origin: What its numbers are: `measured`, or `simulated` where no device was timed.
+        precisions: The number formats that it writes and runs.
+        launch: How a launch comes to be: in a worker `process`, or by another program's name.
+        worker: The module below `elat.latency` whose process takes its launches.
+        needs_gpu: Whether it works on the GPU that a card names.
     """
 
     origin: ClassVar[str] = "measured"
+    precisions: ClassVar[frozenset[Precision]] = frozenset({Precision.FP32, Precision.INT8})
+    launch: ClassVar[str] = "process"
+    worker: ClassVar[str] = "worker"
+    needs_gpu: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -67,9 +78,32 @@ class Runtime(ABC):
             ConfigError: A name or value is unknown.
         """
 
+    def options_on(self, gpu: Gpu) -> Mapping[str, Any]:
+        """What the GPU of a card adds to the options of its runtime section."""
+        return {}
+
+    def interval(self, options: Mapping[str, Any]) -> Interval:
+        """Between which two moments its clock runs under `options`."""
+        return Interval.HOST_TO_HOST
+
+    def environment(self, condition: Condition) -> dict[str, Any]:
+        """What besides the machine's fingerprint a latency under `condition` depends on."""
+        return {}
+
+    def state(self, condition: Condition) -> dict[str, Any]:
+        """What is to be noted of the moment besides the machine's state."""
+        return {}
+
+    @property
+    def empties_caches(self) -> bool:
+        """Whether its sessions empty the caches by themselves where the condition wants it."""
+        return False
+
     @abstractmethod
-    def write(self, graph: Graph, quantisation: Quantisation | None) -> bytes:
-        """The artefact of `graph`: float32, or full-integer int8 where `quantisation` is given.
+    def write(
+        self, graph: Graph, precision: Precision, quantisation: Quantisation | None = None
+    ) -> bytes:
+        """The artefact of `graph` in `precision`, which is int8 where `quantisation` is given.
 
         Raises:
             UnsupportedOperatorError: A node has no counterpart in this runtime.

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...core.config import Settings, parse
 from ...core.errors import MeasurementError, UnavailableError, UnsupportedOperatorError
+from ..precision import Precision
 from ..sample import Sample, timed
 from . import runtimes
 from .base import Options, Runtime, Session
@@ -61,7 +62,9 @@ class OnnxRuntime(Runtime):
         options: Options = parse(_Options, dict(given), "onnxruntime options").model_dump()
         return options
 
-    def write(self, graph: Graph, quantisation: Quantisation | None) -> bytes:
+    def write(
+        self, graph: Graph, precision: Precision, quantisation: Quantisation | None = None
+    ) -> bytes:
         from ..graph.onnx_file import write_onnx
 
         return write_onnx(graph, quantisation)

@@ -14,6 +14,7 @@ from ...core.artefact import sha256_of
 from ...core.config import Settings, parse
 from ...core.errors import ArtefactError, MeasurementError
 from ...core.seeding import numpy_generator
+from ..precision import Precision
 from ..sample import NS_PER_MS, Sample
 from . import runtimes
 from .base import Options, Runtime, Session
@@ -65,10 +66,12 @@ class Simulated(Runtime):
         options: Options = parse(_Options, dict(given), "simulated options").model_dump()
         return options
 
-    def write(self, graph: Graph, quantisation: Quantisation | None) -> bytes:
+    def write(
+        self, graph: Graph, precision: Precision, quantisation: Quantisation | None = None
+    ) -> bytes:
         from ..graph.json_file import write_graph_json
 
-        return write_graph_json(graph, 4 if quantisation is None else 1)
+        return write_graph_json(graph, precision.element_bytes)
 
     @contextmanager
     def open(

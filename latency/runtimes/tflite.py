@@ -14,6 +14,7 @@ import numpy as np
 
 from ...core.config import Settings, parse
 from ...core.errors import MeasurementError, UnavailableError
+from ..precision import Precision
 from ..sample import Sample, timed
 from . import runtimes
 from .base import Options, Runtime, Session
@@ -60,7 +61,9 @@ class TFLite(Runtime):
         options: Options = parse(_Options, dict(given), "tflite options").model_dump()
         return options
 
-    def write(self, graph: Graph, quantisation: Quantisation | None) -> bytes:
+    def write(
+        self, graph: Graph, precision: Precision, quantisation: Quantisation | None = None
+    ) -> bytes:
         if find_spec("ai_edge_litert") is None:
             raise UnavailableError(
                 "Writing TFLite files needs: pip install ai-edge-litert (running them does not)."

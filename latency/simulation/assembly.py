@@ -11,7 +11,6 @@ from ..launch import Launch
 from ..measurement import Measurement
 from ..operators import Operator
 from ..protocol import Protocol
-from ..sample import Clock
 
 
 def assembled(
@@ -30,7 +29,7 @@ def assembled(
         origin: `measured` or `simulated`.
         state: Of the machine, the same at all launches.
     """
-    slowness = slowness_by_worker([launch for _, launch in launches], Clock.of(condition.threads))
+    slowness = slowness_by_worker([launch for _, launch in launches], condition.clock)
     by_operator: dict[Operator, list[Launch]] = {}
     for operator, launch in launches:
         by_operator.setdefault(operator, []).append(launch)

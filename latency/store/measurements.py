@@ -10,7 +10,6 @@ from ..common_mode import corrected, slowness_by_worker
 from ..condition import Condition
 from ..launch import Launch
 from ..measurement import Measurement
-from ..sample import Clock
 from .database import Database, Row, rows_among
 from .documents import Documents
 from .parts import CASE_COLUMNS, Case, Link, Links, Part
@@ -78,7 +77,7 @@ class Reader:
         launches = {row.id: row.launch for row in sorted(rows, key=lambda row: row.id)}
         slowness = slowness_by_worker(
             list(launches.values()),
-            Clock.of(self.condition.threads),
+            self.condition.clock,
             self._launches([link.launch for link in reference], launches),
         )
         operators = self.documents.operators(cases)

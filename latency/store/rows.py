@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -15,11 +15,12 @@ from ..launch import Launch
 from ..measurement import ORIGINS
 from ..operators import Operator
 from ..protocol import SCREEN, Protocol
-from ..sample import Sample
+from ..sample import ROW, Sample
 from .database import Database
 from .documents import Documents
 
 COLUMNS = "id, operator, origin, protocol, environment, meta, samples, sentinel, state"
+_GPU = "gpu"
 _META = frozenset(field.name for field in fields(Launch)) - {"samples", "sentinel"}
 
 
@@ -71,6 +72,8 @@ def packed(launch: Launch, state: Mapping[str, Any]) -> tuple[str, str, bytes, b
     """The columns worker, meta, samples, sentinel and state."""
     meta = launch.to_json()
     samples, sentinel = meta.pop("samples"), meta.pop("sentinel")
+    if any(len(row) > ROW for row in samples):
+        meta[_GPU] = [row[ROW:] for row in samples]
     return (
         launch.worker,
         canonical_json(meta),
@@ -94,7 +97,7 @@ def unpacked(row: tuple[Any, ...], database: Database, documents: Documents) -> 
     try:
         launch = Launch(
             **{name: _plain(value) for name, value in noted.items() if name in _META},
-            samples=_unpacked_samples(samples),
+            samples=_unpacked_samples(samples, noted.get(_GPU, [])),
             sentinel=_unpacked_samples(sentinel),
         )
     except (AttributeError, TypeError, ValueError) as error:
@@ -104,17 +107,20 @@ def unpacked(row: tuple[Any, ...], database: Database, documents: Documents) -> 
 
 
 def _packed_samples(rows: list[list[int]]) -> bytes:
-    """Samples as little-endian 64-bit integers, four a sample."""
-    return np.asarray(rows, dtype="<i8").tobytes()
+    """Samples as little-endian 64-bit integers, four a sample; what a GPU told is left out."""
+    return np.asarray([row[:ROW] for row in rows], dtype="<i8").tobytes()
 
 
-def _unpacked_samples(blob: bytes) -> tuple[Sample, ...]:
-    """The samples that `_packed_samples` was given.
+def _unpacked_samples(blob: bytes, gpu: Sequence[Sequence[int]] = ()) -> tuple[Sample, ...]:
+    """The samples that `_packed_samples` was given, with what a GPU told of each, if any.
 
     Raises:
-        ValueError: The length is not that of whole samples.
+        ValueError: The length is not that of whole samples, or not that of `gpu`.
     """
-    return tuple(Sample(*row) for row in np.frombuffer(blob, dtype="<i8").reshape(-1, 4).tolist())
+    rows = np.frombuffer(blob, dtype="<i8").reshape(-1, ROW).tolist()
+    if not gpu:
+        return tuple(Sample(*row) for row in rows)
+    return tuple(Sample.from_row([*row, *told]) for row, told in zip(rows, gpu, strict=True))
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import torch
 
 from elat.latency.graph.convert import onnx_unavailable_reason, to_onnx
 from elat.latency.operators.weights import initialise
+from elat.latency.precision import Precision
 from elat.latency.runtimes import runtimes
 
 ROUNDS = 5
@@ -32,7 +33,7 @@ def test_our_writers(benchmark, figure, built, runtime):
 
     def write_all():
         for operator, module in built:
-            writer.write(operator.lower(module, 1), None)
+            writer.write(operator.lower(module, 1), Precision.FP32)
 
     benchmark.pedantic(write_all, rounds=ROUNDS, warmup_rounds=1)
     figure(f"{writer.suffix} file, ours", 1e3 * benchmark.stats["median"] / len(built), "ms")

@@ -131,7 +131,14 @@ def condition(runtime):
     return Condition("here", name, runtime.version(), Precision.FP32, 1, 1, Method.BLOCK, options)
 
 
-@pytest.mark.parametrize("precision", Precision)
+PRECISE = pytest.mark.parametrize(
+    ("runtime", "precision"),
+    [(name, precision) for name in runtimes for precision in sorted(runtimes[name].precisions)],
+    indirect=["runtime"],
+)
+
+
+@PRECISE
 @pytest.mark.parametrize("operator", CASES, ids=str)
 def test_computes_what_torch_computes(runtime, condition, operator, precision, tmp_path):
     condition = replace(condition, precision=precision)
@@ -143,7 +150,7 @@ def test_computes_what_torch_computes(runtime, condition, operator, precision, t
         np.testing.assert_array_equal(session.output(), output)
 
 
-@pytest.mark.parametrize("precision", Precision)
+@PRECISE
 def test_batches_and_threads(runtime, condition, precision, tmp_path):
     condition = replace(condition, precision=precision, batch=3, threads=2)
     artefact = ArtefactCache(tmp_path).artefact(NETWORK, condition)
@@ -174,7 +181,7 @@ def test_sessions_live_side_by_side(runtime, condition, tmp_path):
             second.check(b.output())
 
 
-@pytest.mark.parametrize("precision", Precision)
+@PRECISE
 def test_the_same_graph_gives_the_same_bytes(runtime, condition, precision, tmp_path):
     condition = replace(condition, precision=precision)
     hashes = {ArtefactCache(tmp_path / name).artefact(NETWORK, condition).sha256 for name in "ab"}

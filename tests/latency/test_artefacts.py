@@ -84,7 +84,7 @@ def test_a_damaged_artefact_is_refused_and_rebuilt(cache, name, damage):
 
 
 def test_nothing_half_made_is_left(cache, monkeypatch):
-    def refuse(self, graph, quantisation):
+    def refuse(self, graph, precision, quantisation=None):
         raise UnsupportedOperatorError("no kernel")
 
     monkeypatch.setattr(runtimes["simulated"], "write", refuse)

@@ -67,6 +67,6 @@ def test_says_that_nothing_is_measured():
 def test_writes_any_graph_and_refuses_impossible_speeds():
     builder = GraphBuilder()
     graph = builder.finish(builder.identity(builder.input((1, 2))))
-    assert Simulated().write(graph, None) == Simulated().write(graph, None)
+    assert Simulated().write(graph, Precision.FP32) == Simulated().write(graph, Precision.FP32)
     with pytest.raises(ConfigError, match="gmacs_per_s"):
         Simulated().options({"gmacs_per_s": 0})
