@@ -31,8 +31,8 @@ _SELECTORS = ("operator", "network", "choices", "sum")
 class _Entry(Settings):
     """One limit; exactly one of `operator`, `network`, `choices` and `sum` says of what."""
 
-    limit_ms: float = Field(gt=0)
-    margin: float = Field(default=0.0, ge=0)
+    limit_ms: float = Field(gt=0, allow_inf_nan=False)
+    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     name: str | None = Field(default=None, min_length=1)
     operator: dict[str, Any] | None = None
     network: str | None = None

@@ -72,17 +72,21 @@ def check_limits(
 
 
 def _line(limit: Limit, measured: Mapping[Operator, Measurement], level: float) -> Line:
-    """The half-width of a sum is the root of the sum of the squares: models err independently."""
+    """How far a sum reaches to a side is the root of the sum of the squares of what its parts do.
+
+    Models err independently. Their intervals reach further up than down, so that each side has a
+    half-width of its own; a limit on one model is held against that model's own interval.
+    """
     missing = [model for model, _ in limit.terms if model not in measured]
     if missing:
         return Line(limit, Held.UNKNOWN, reason=f"{missing[0]} could not be measured")
     latency_ms = sum(weight * measured[model].latency_ms for model, weight in limit.terms)
     try:
-        halves = [weight * _half_ms(measured[model], level) for model, weight in limit.terms]
+        reach = [_reach_ms(measured[model], weight, level) for model, weight in limit.terms]
     except MeasurementError as error:
         return Line(limit, Held.UNKNOWN, latency_ms, reason=str(error))
-    half = math.hypot(*halves)
-    low_ms, high_ms = latency_ms - half, latency_ms + half
+    low_ms = latency_ms - math.hypot(*(down for down, _ in reach))
+    high_ms = latency_ms + math.hypot(*(up for _, up in reach))
     held = Held.UNSURE
     if high_ms <= limit.allowed_ms:
         held = Held.OK
@@ -91,6 +95,8 @@ def _line(limit: Limit, measured: Mapping[Operator, Measurement], level: float) 
     return Line(limit, held, latency_ms, low_ms, high_ms)
 
 
-def _half_ms(measurement: Measurement, level: float) -> float:
+def _reach_ms(measurement: Measurement, weight: float, level: float) -> tuple[float, float]:
+    """How far `weight` times the latency may lie below what was measured, and how far above."""
     low_ms, high_ms = measurement.interval(level)
-    return (high_ms - low_ms) / 2
+    ends = sorted((weight * low_ms, weight * high_ms))
+    return weight * measurement.latency_ms - ends[0], ends[1] - weight * measurement.latency_ms

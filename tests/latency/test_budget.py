@@ -22,6 +22,12 @@ def measured():
     return dict(side(log_ms, np.zeros(8), TIMES).measurements)
 
 
+def reach(measurement):
+    """How far the interval reaches down and up."""
+    low, high = measurement.interval()
+    return measurement.latency_ms - low, high - measurement.latency_ms
+
+
 @pytest.mark.parametrize(
     ("place", "margin", "expected"),
     [
@@ -37,16 +43,26 @@ def test_the_interval_decides(measured, place, margin, expected):
     limit = Limit("stem", ((OPERATORS[0], 1.0),), limit_ms, margin)
     (line,) = check_limits([limit], measured)
     assert line.held is expected
-    assert (line.low_ms, line.high_ms) == pytest.approx((low, high), rel=1e-3)
+    assert (line.low_ms, line.high_ms) == pytest.approx((low, high), rel=1e-12)
 
 
 def test_a_sum_has_the_error_of_independent_models(measured):
     terms = ((OPERATORS[0], 1.0), (OPERATORS[1], 1.0), (OPERATORS[2], -0.5))
     (line,) = check_limits([Limit("sum", terms, 1.0)], measured)
     expected = sum(weight * measured[model].latency_ms for model, weight in terms)
-    halves = [w * np.diff(measured[model].interval())[0] / 2 for model, w in terms]
+    down, up = zip(*(reach(measured[model]) for model, _ in terms), strict=True)
     assert line.latency_ms == pytest.approx(expected)
-    assert line.high_ms == pytest.approx(expected + math.hypot(*halves))
+    assert line.high_ms == pytest.approx(expected + math.hypot(up[0], up[1], 0.5 * down[2]))
+    assert line.low_ms == pytest.approx(expected - math.hypot(down[0], down[1], 0.5 * up[2]))
+
+
+def test_a_wide_interval_is_that_of_the_measurement():
+    wide = dict(side(np.log([[1.0], [1.2]]), None, TIMES[:2]).measurements)
+    low, high = wide[OPERATORS[0]].interval()
+    assert (low, high) == pytest.approx((0.344, 3.489), rel=0.01)
+    (line,) = check_limits([Limit("stem", ((OPERATORS[0], 1.0),), 3.0)], wide)
+    assert line.held is Held.UNSURE
+    assert (line.low_ms, line.high_ms) == pytest.approx((low, high))
 
 
 def test_a_higher_level_asks_for_more(measured):
