@@ -62,11 +62,14 @@ class Documents:
     def numbers_of(self, operators: Iterable[Operator]) -> dict[int, Operator]:
         """Those of `operators` that the store knows, by number."""
         wanted = dict.fromkeys(operators)
-        keys = {key(operator): operator for operator in wanted if operator not in self._numbers}
+        found = {o: self._numbers[o] for o in wanted if o in self._numbers}
+        keys = {key(operator): operator for operator in wanted if operator not in found}
         query = "SELECT id, sha256 FROM operators WHERE sha256 IN ({})"
         for number, sha256 in rows_among(self._db, query, keys):
+            # Not read back from what is remembered, which may be forgotten meanwhile.
+            found[keys[sha256]] = number
             self._remember(keys[sha256], number)
-        return {self._numbers[o]: o for o in wanted if o in self._numbers}
+        return {found[o]: o for o in wanted if o in found}
 
     def operators(self, numbers: Iterable[int]) -> dict[int, Operator]:
         """The operators of `numbers`, by number."""

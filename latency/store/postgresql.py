@@ -132,12 +132,11 @@ def _connected(url: str, location: str) -> Iterator[Connection[Row]]:
         ) from error
     try:
         given = conninfo_to_dict(url)
+        wanted = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "elat", **given}
+        connection = psycopg.connect(**wanted, autocommit=True)  # type: ignore[arg-type]
     except psycopg.ProgrammingError:
         # Its message may quote the part with the password.
         raise _no_url() from None
-    wanted = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "elat", **given}
-    try:
-        connection = psycopg.connect(**wanted, autocommit=True)  # type: ignore[arg-type]
     except psycopg.OperationalError as error:
         reason = _reason(error)
         repair = next(repair for word, repair in _REPAIRS if word in reason)

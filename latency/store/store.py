@@ -98,7 +98,7 @@ class MeasurementStore:
                 *case,
                 launches,
                 error_class,
-                message.replace("\0", "\ufffd"),
+                _storable(message),
                 _now_utc(),
             )
 
@@ -327,6 +327,11 @@ class MeasurementStore:
         except BaseException:
             self._documents.forget()
             raise
+
+
+def _storable(text: str) -> str:
+    """`text` without what no database takes: NUL, and halves of characters."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _now_utc() -> str:

@@ -127,11 +127,13 @@ class Summaries:
 def statistics_version() -> str:
     """A hash of the code by which a measurement follows from launches.
 
-    It is that of every module beside `measurement.py`: a version number in its place would have
-    to be raised by hand, and where that is forgotten a table would hold the old figures for good.
+    It is that of every module beside `measurement.py` and of the store, which decides what a
+    measurement rests on: a version number in its place would have to be raised by hand, and where
+    that is forgotten a table would hold the old figures for good.
     """
     digest = sha256()
-    for path in sorted(Path(__file__).parent.parent.glob("*.py")):
+    here = Path(__file__).parent
+    for path in (*sorted(here.parent.glob("*.py")), *sorted(here.glob("*.py"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

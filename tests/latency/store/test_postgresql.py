@@ -55,6 +55,7 @@ def test_passwords_are_left_out_wherever_they_stand():
         "postgresql://me:secret@[host/lab",
         "postgresql://me:secret@host/lab?nonsense=secret",
         "postgresql://me:secret@host:port/lab",
+        "postgresql://me:secret@host/lab?connect_timeout=soon",
     ],
 )
 def test_a_malformed_url_is_refused_and_not_repeated(server, url):

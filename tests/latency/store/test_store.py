@@ -218,8 +218,16 @@ def test_a_snapshot_does_not_see_what_others_write(where, store):
 
 
 def test_a_failure_message_may_hold_any_sign(store):
-    store.record_failure(CONV, CONDITION, "CRASH", "a\0b \u20ac")
-    assert store.failures(CONDITION) == {CONV: (Failure("CRASH", "a\ufffdb \u20ac"),)}
+    store.record_failure(CONV, CONDITION, "CRASH", "a\0b \u20ac \udcff")
+    assert store.failures(CONDITION) == {CONV: (Failure("CRASH", "a\ufffdb \u20ac ?"),)}
+
+
+def test_more_operators_than_are_remembered_are_found(store, monkeypatch):
+    monkeypatch.setattr("elat.latency.store.documents._REMEMBERED", 5)
+    for operator in convs(8):
+        store.record_launch(operator, CONDITION, launch(), {}, "measured")
+    for wanted in (convs(8), convs(3), convs(8)):
+        assert [m.operator for m in store.measurements(CONDITION, wanted)] == wanted
 
 
 def test_a_store_that_is_missing_names_the_command_that_makes_it(where):

@@ -219,6 +219,20 @@ def test_the_version_of_statistics_is_that_of_the_code():
     assert len(statistics_version()) == 64
 
 
+def test_the_code_that_joins_launches_is_among_that_of_the_statistics(monkeypatch):
+    read: list[str] = []
+
+    def reading(path):
+        read.append(path.name)
+        return b""
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", reading)
+    statistics_version.__wrapped__()
+    assert {"measurement.py", "estimate.py", "common_mode.py", "measurements.py", "parts.py"} <= {
+        *read
+    }
+
+
 def test_a_summary_made_meanwhile_by_another_process_is_not_overwritten(where, store, monkeypatch):
     recorded(store, "a", POOLS[0])
     make = Reader.measurements
