@@ -51,7 +51,10 @@ class Journal:
         import psutil
 
         try:
-            started_s = psutil.Process(self.pid).create_time()
+            process = psutil.Process(self.pid)
+            started_s = process.create_time()
+            if process.status() == psutil.STATUS_ZOMBIE:  # nobody waited for it; it runs no more
+                return False
         except psutil.Error:
             return False
         # The system derives it from the wall clock, which may have been set since.

@@ -161,6 +161,21 @@ def test_two_runs_do_not_tune_one_machine(root):
     assert (root / GOVERNOR).read_text() == "powersave\n"
 
 
+def test_a_killed_run_that_nobody_waited_for_runs_no_more(root):
+    write_files(root, {GOVERNOR: "performance"})
+    pid = os.fork()
+    if pid == 0:
+        begin_journal("desk", [Change(GOVERNOR, "powersave", "performance")], root)
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert read_journal().pid == pid
+        refused("was killed", device(), root)
+        assert restore(root) == [f"{GOVERNOR} put back to powersave"]
+    finally:
+        os.waitpid(pid, 0)
+
+
 def test_a_gpu_is_locked_and_let_go(tmp_path, nvml, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     card = device(gpu=Gpu(lock_clocks=1410, persistence=True))
