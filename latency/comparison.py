@@ -97,8 +97,8 @@ class Rule:
         for name, value in (("alpha", self.alpha), ("level", self.level)):
             if not 0 < value < 1:
                 raise ConfigError(f"{name} lies between 0 and 1, found {value}.")
-        if self.margin <= 0:
-            raise ConfigError(f"A margin is above 0, found {self.margin}.")
+        if not 0 < self.margin < math.inf:
+            raise ConfigError(f"A margin is a number above 0, found {self.margin}.")
 
     @property
     def margin_log(self) -> float:
@@ -194,11 +194,14 @@ def compare_measurements(a: Side, b: Side, rule: Rule | None = None) -> Comparis
     within the margin. AMBIGUOUS: anything else.
 
     Raises:
-        ConfigError: The sentinel is asked for as the basis where a side has none.
+        ConfigError: The sentinel is asked for as the basis where a side has none, or one side is
+            a copy of the other that was measured on.
     """
     rule = rule or Rule()
     shared = [operator for operator in a.measurements if operator in b.measurements]
     both = [(a.measurements[operator], b.measurements[operator]) for operator in shared]
+    for pair in both:
+        _refuse_grown_copy(*pair)
     pairing, pairs = pairings(both)
     basis = rule.basis or _basis(a, b, pairing)
     if basis is Basis.SENTINEL and None in (a.reference_log, b.reference_log):
@@ -220,6 +223,21 @@ def compare_measurements(a: Side, b: Side, rule: Rule | None = None) -> Comparis
         pairing=pairing,
         sentinel_log=change,
     )
+
+
+def _refuse_grown_copy(a: Measurement, b: Measurement) -> None:
+    """Launches of both sides would be their own partners, and those of one side alone be left out.
+
+    A whole copy has nothing else, and is the same.
+    """
+    place = {launch.worker: launch for launch in b.launches}
+    copied = sum(place.get(launch.worker) == launch for launch in a.launches)
+    if 0 < copied < max(a.count, b.count):
+        raise ConfigError(
+            f"{copied} launches of {a.operator} are the same on both sides, which have {a.count} "
+            f"and {b.count}: one store is a copy of the other that was measured on. Measure each "
+            "side into a store of its own."
+        )
 
 
 def _difference(a: float | None, b: float | None) -> float | None:

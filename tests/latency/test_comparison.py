@@ -158,6 +158,21 @@ def test_launches_of_one_worker_are_paired_by_it():
     assert found.cases[0].difference == pytest.approx(0.02, abs=0.003)
 
 
+def test_a_copy_that_was_measured_on_is_refused_and_a_whole_copy_is_the_same():
+    random = np.random.default_rng(29)
+    times = 10.0 * np.arange(10)
+    log_ms = 0.001 * random.standard_normal((10, 6))
+    log_ms[5:] += np.log1p(0.5)
+    short, grown = (side(log_ms[:n], None, times[:n], prefix="w") for n in (5, 10))
+    for sides in ((short, grown), (grown, short)):
+        with pytest.raises(
+            ConfigError, match=r"5 launches of .* which have .* a store of its own"
+        ):
+            compare_measurements(*sides)
+    found = compare_measurements(grown, grown)
+    assert {case.verdict for case in found.cases} == {Verdict.SAME}
+
+
 def test_the_interval_of_pairs_is_that_of_student():
     """Four pairs are not trimmed, and one case lends no certainty to another."""
     random = np.random.default_rng(29)
@@ -257,7 +272,10 @@ def test_the_sentinel_is_no_basis_where_there_is_none():
         compare_measurements(*sides, Rule(basis=Basis.SENTINEL))
 
 
-@pytest.mark.parametrize("wrong", [{"margin": 0}, {"alpha": 1}, {"level": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"margin": 0}, {"margin": math.nan}, {"margin": math.inf}, {"alpha": 1}, {"level": 0}],
+)
 def test_a_rule_has_sane_numbers(wrong):
     with pytest.raises(ConfigError):
         Rule(**wrong)
