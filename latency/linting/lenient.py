@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from math import nan, sqrt
+from math import inf, nan, sqrt
 from types import MappingProxyType
 
 from ...core.errors import ArtefactError
@@ -17,6 +17,8 @@ from .view import Row, operator_attributes
 
 OperatorOf = Callable[[str], Operator | None]
 
+_SPELT_BY_YAML = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
+
 
 def _keyed_yaml(data: bytes, operator_of: OperatorOf) -> Iterator[Row]:
     for key, fields in texts_of(data):
@@ -27,7 +29,7 @@ def _keyed_yaml(data: bytes, operator_of: OperatorOf) -> Iterator[Row]:
         yield _row(
             key,
             _number(said.get("mean")),
-            int(count) if count >= 1 else None,
+            int(count) if 1 <= count < inf else None,
             std if std >= 0 else None,
             operator_of,
         )
@@ -56,8 +58,9 @@ def _row(
 
 def _number(text: str | None) -> float:
     """What `text` spells, or not a number."""
+    said = (text or "nan").lower()
     try:
-        return float((text or "nan").removeprefix("."))  # YAML spells .nan and .inf
+        return float(_SPELT_BY_YAML.get(said, said))
     except ValueError:
         return nan
 

@@ -84,7 +84,7 @@ def _own(path: Path) -> LintedFile:
             raise
         try:
             rows = [_own_row(entry) for entry in entries]
-        except (ElatError, KeyError, TypeError, ValueError):
+        except (ElatError, KeyError, TypeError, ValueError, OverflowError):
             raise refused from None
         condition = header.get("condition")
         facts = condition if isinstance(condition, dict) else {}

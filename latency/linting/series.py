@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from ..imports.base import Fact
 from .view import Row
@@ -43,7 +44,7 @@ class Series:
             return b.macs / a.macs
         if a.traffic and b.traffic:
             return b.traffic / a.traffic
-        return self.places[second] / self.places[first]
+        return self.places[second] / self.places[first] if self.places[first] else inf
 
 
 def all_series(rows: Sequence[Row]) -> Iterator[Series]:

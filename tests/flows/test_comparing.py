@@ -282,6 +282,8 @@ def test_a_budget_is_measured_and_held(place, tmp_path):
         ("schema: 1\nentries: [{limit_ms: 1}]", "found none"),
         ("schema: 1\nentries: [{network: mobilenet_v2, sum: table, limit_ms: 1}]", "exactly one"),
         ("schema: 1\nentries: [{network: mobilenet_v2, limit_ms: 0}]", "limit_ms"),
+        ("schema: 1\nentries: [{network: mobilenet_v2, limit_ms: .inf}]", "limit_ms"),
+        ("schema: 1\nentries: [{network: mobilenet_v2, limit_ms: 1, margin: .inf}]", "margin"),
         ("schema: 1\nentries: [{sum: table, limit_ms: 1}]", "--space"),
         ("schema: 1\nentries: [{network: nothing, limit_ms: 1}]", "nothing"),
         (

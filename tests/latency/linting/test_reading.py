@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,43 @@ def test_values_that_the_importer_refuses_are_found(tmp_path: Path, mean: str) -
     path = tmp_path / "mobile.yaml"
     path.write_text(PROXYLESS.format(mean=mean))
     assert rules(read_file(path)) == {"value"}
+
+
+@pytest.mark.parametrize(("mean", "value"), [(".5", 0.5), ("3.5", 3.5)])
+def test_values_beside_a_refused_one_are_those_of_the_file(
+    tmp_path: Path, mean: str, value: float
+) -> None:
+    path = tmp_path / "mobile.yaml"
+    path.write_text(PROXYLESS.format(mean=mean).replace("mean: 2.5", "mean: -.inf"))
+    logits, block = read_file(path).views[0].rows
+    assert (logits.value, block.value) == (-inf, value)
+
+
+def test_a_count_without_end_is_told_as_one_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "mobile.yaml"
+    path.write_text(PROXYLESS.format(mean=3.5).replace("count: 100", "count: 1e999"))
+    read = read_file(path)
+    assert [row.count for row in read.views[0].rows] == [982, None]
+    assert rules(read) == {"file", "spread"}
+
+
+def test_a_count_without_end_behind_a_wrong_value_of_our_own_table_is_refused(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table.yaml"
+    write_table(own_table(), path)
+    first, second = (
+        path.read_text().replace("mean: ", "mean: -", 1).rsplit(f"count: {LAUNCHES}", 1)
+    )
+    path.write_text(f"{first}count: .inf{second}")
+    with pytest.raises(ArtefactError, match=r"table\.yaml"):
+        read_file(path)
+
+
+def test_a_series_from_zero_on_has_no_ratio(tmp_path: Path) -> None:
+    path = tmp_path / "lookup.csv"
+    path.write_text("key,latency_ms\nconv_kernel0_stride1,1.0\nconv_kernel3_stride1,1.0\n")
+    assert "flat" in rules(read_file(path))
 
 
 def test_a_key_that_stands_twice_is_found(tmp_path: Path) -> None:
