@@ -98,7 +98,7 @@ def _is_throttled(m: Measurement) -> bool:
     """
     if any(_is_clock_low(state) for state in (m.state_before, m.state_after)):
         return True
-    if m.state_before.get("throttle_count") != m.state_after.get("throttle_count"):
+    if _is_risen(m.state_before.get("throttle_count"), m.state_after.get("throttle_count")):
         return True
     return any(launch.slow_share(m.clock) > SLOW_SHARE for launch in m.launches)
 
@@ -107,6 +107,12 @@ def _is_clock_low(state: Mapping[str, Any]) -> bool:
     """Whether even the fastest core, which the case just ran on, is far below its limit."""
     now, limit = _values(state.get("khz")), _values(state.get("max_khz"))
     return bool(now) and bool(limit) and max(now) < SLOW_CLOCK * max(limit)
+
+
+def _is_risen(before: Any, after: Any) -> bool:
+    """Whether a counter rose; one that began anew at zero, or is not told, did not."""
+    is_told = isinstance(before, int | float) and isinstance(after, int | float)
+    return is_told and after > before
 
 
 def _is_hot(m: Measurement) -> bool:
@@ -172,9 +178,13 @@ def _is_autocorrelated(m: Measurement) -> bool:
 
 
 def _lag_one(times: NDArray[np.float64]) -> float:
-    """Lag-1 correlation of the ranks, which an outlier cannot dominate; 0 for a constant."""
-    ranks = np.argsort(np.argsort(times)).astype(np.float64)
-    if np.ptp(times) == 0.0:
+    """Lag-1 correlation of the ranks, which an outlier cannot dominate; 0 for a constant.
+
+    Equal times have one rank: in the order of their places they would seem to rise.
+    """
+    _, place, counts = np.unique(times, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    if np.ptp(ranks[:-1]) == 0.0 or np.ptp(ranks[1:]) == 0.0:
         return 0.0
     return float(np.corrcoef(ranks[:-1], ranks[1:])[0, 1])
 

@@ -241,6 +241,22 @@ def with_state(**state):
     return replace(of_values(STEADY), state_before=state, state_after=state)
 
 
+def counted(before, after):
+    """Launches before and after which throttling was counted."""
+    states = {
+        "state_before": {"throttle_count": before},
+        "state_after": {"throttle_count": after},
+    }
+    return replace(of_values(STEADY), **states)
+
+
+def all_but(place):
+    """48 equal times but for the one at `place`."""
+    times = np.ones(48)
+    times[place] = 1.001
+    return times
+
+
 def rising(per_minute, launches=8):
     """Launches half a minute apart that grow slower at a steady rate."""
     values = [math.exp(per_minute * i / 2) for i in range(launches)]
@@ -312,8 +328,15 @@ FLAGS = [
     (Flag.THROTTLED, with_state(khz=[800, 2200], max_khz=[3000]), with_state(khz=[800, 2900])),
     (
         Flag.THROTTLED,
+        counted(2, 3),
+        counted(3, 3),
+    ),
+    # The machine was started anew between the launches, or did not tell.
+    (Flag.THROTTLED, counted(0, 1), counted(9, 0)),
+    (
+        Flag.THROTTLED,
+        counted(0, 1),
         replace(of_values(STEADY), state_before={}, state_after={"throttle_count": 3}),
-        with_state(throttle_count=3),
     ),
     (Flag.THROTTLED, with_sentinel(4, 12), with_sentinel(3, 12)),
     (
@@ -339,6 +362,11 @@ FLAGS = [
         of_series(np.exp(np.random.default_rng(0).normal(0, 0.05, 48))),
     ),
     (Flag.AUTOCORRELATED, of_series(wandering(0.05)), of_series(wandering(1.0))),
+    # By a coarse clock most samples are equal, which tells of no order.
+    *(
+        (Flag.AUTOCORRELATED, of_series(wandering(0.05)), of_series(all_but(place)))
+        for place in (0, 20, 47)
+    ),
     (
         Flag.QUANTISED,
         with_state(clock_resolution_ns=6e3),
