@@ -57,12 +57,15 @@ def tuned(device: Device, root: Path = ROOT) -> Iterator[list[Change]]:
         stack.enter_context(_ended_politely())
         knobs = {knob.place: knob for knob, _ in wanted}
         begin_journal(device.id, changes, root)
+        # What was never begun is left: a GPU's clock may be somebody else's, which cannot be told.
+        begun: list[Change] = []
         try:
             for change in changes:
+                begun.append(change)
                 knobs[change.place].write(change.after)
             yield changes
         finally:
-            _put_back(device.id, changes, knobs)
+            _put_back(device.id, begun, knobs)
 
 
 def restore(root: Path = ROOT) -> list[str]:

@@ -188,6 +188,17 @@ def test_a_gpu_is_locked_and_let_go(tmp_path, nvml, monkeypatch):
         assert nvml.calls[4:] == [("lock", 0xFFFFFF01, 0xFFFFFF01)]
 
 
+def test_a_lock_that_somebody_else_holds_stays_where_ours_was_never_begun(root, nvml, monkeypatch):
+    def fail(self, value):
+        raise UnavailableError("no")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("elat.devices.knobs.FileKnob.write", fail)
+    refused("no", device(gpu=Gpu(lock_clocks=1410)), root)
+    assert nvml.calls == []
+    assert not journal_path().exists()
+
+
 def test_a_gpu_is_set_by_root_alone(tmp_path, nvml, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     refused("sudo nvidia-smi -i 0 -lgc 1410,1410", device(gpu=Gpu(lock_clocks=1410)), tmp_path)
