@@ -20,7 +20,7 @@ from .database import Database
 from .documents import Documents
 
 COLUMNS = "id, operator, origin, protocol, environment, meta, samples, sentinel, state"
-_GPU = "gpu"
+_GPU, _GPU_SENTINEL = "gpu", "gpu_sentinel"
 _META = frozenset(field.name for field in fields(Launch)) - {"samples", "sentinel"}
 
 
@@ -72,8 +72,9 @@ def packed(launch: Launch, state: Mapping[str, Any]) -> tuple[str, str, bytes, b
     """The columns worker, meta, samples, sentinel and state."""
     meta = launch.to_json()
     samples, sentinel = meta.pop("samples"), meta.pop("sentinel")
-    if any(len(row) > ROW for row in samples):
-        meta[_GPU] = [row[ROW:] for row in samples]
+    for name, rows in ((_GPU, samples), (_GPU_SENTINEL, sentinel)):
+        if any(len(row) > ROW for row in rows):
+            meta[name] = [row[ROW:] for row in rows]
     return (
         launch.worker,
         canonical_json(meta),
@@ -94,15 +95,17 @@ def unpacked(row: tuple[Any, ...], database: Database, documents: Documents) -> 
     """
     number, operator, origin, protocol, environment, meta, samples, sentinel, state = row
     noted = documents.parsed(meta)
+    facts = documents.parsed(state)
     try:
         launch = Launch(
             **{name: _plain(value) for name, value in noted.items() if name in _META},
             samples=_unpacked_samples(samples, noted.get(_GPU, [])),
-            sentinel=_unpacked_samples(sentinel),
+            sentinel=_unpacked_samples(sentinel, noted.get(_GPU_SENTINEL, [])),
         )
+        if not launch.samples or not isinstance(facts, dict):
+            raise ValueError("it has no sample, or no state")
     except (AttributeError, TypeError, ValueError) as error:
         raise database.corrupt(f"a launch is not readable: {error}") from error
-    facts = documents.parsed(state)
     return LaunchRow(number, operator, origin, protocol, environment, launch, facts)
 
 
@@ -115,9 +118,13 @@ def _unpacked_samples(blob: bytes, gpu: Sequence[Sequence[int]] = ()) -> tuple[S
     """The samples that `_packed_samples` was given, with what a GPU told of each, if any.
 
     Raises:
-        ValueError: The length is not that of whole samples, or not that of `gpu`.
+        ValueError: The length is not that of whole samples, or not that of `gpu`, or a sample is
+            of no run.
     """
-    rows = np.frombuffer(blob, dtype="<i8").reshape(-1, ROW).tolist()
+    numbers = np.frombuffer(blob, dtype="<i8").reshape(-1, ROW)
+    if numbers[:, 0].min(initial=1) < 1:
+        raise ValueError("a sample is of no run")
+    rows = numbers.tolist()
     if not gpu:
         return tuple(Sample(*row) for row in rows)
     return tuple(Sample.from_row([*row, *told]) for row, told in zip(rows, gpu, strict=True))

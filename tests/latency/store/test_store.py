@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from math import log
 from statistics import median
@@ -16,7 +18,7 @@ from elat.latency.common_mode import REFERENCE_WORKERS
 from elat.latency.launch import Launch
 from elat.latency.measurement import Failure
 from elat.latency.protocol import SCREEN, STANDARD
-from elat.latency.sample import Sample
+from elat.latency.sample import Clock, GpuReading, Sample
 from elat.latency.store import Record, open_store
 from elat.latency.store.rows import COLUMNS, unpacked
 
@@ -155,6 +157,37 @@ def test_a_failed_transaction_leaves_nothing(store):
     assert store.launch_counts(CONDITION) == {}
     store.record_launch(CONV, CONDITION, launch(), {}, "measured")
     assert store.launch_counts(CONDITION) == {CONV: 1}
+
+
+def test_what_a_gpu_told_beside_samples_and_sentinel_comes_back(store):
+    told = [GpuReading(1000, 5000, 0, is_slow) for is_slow in (False, True, True)]
+    samples = tuple(Sample(1, 10**6, 10**6, 0, gpu) for gpu in (*told[:2], None))
+    sentinel = tuple(
+        Sample(1, ns, ns, 0, gpu) for ns, gpu in zip((1000, 9000, 9000), told, strict=True)
+    )
+    kept = replace(launch(), samples=samples, sentinel=sentinel)
+    store.record_launch(CONV, CONDITION, kept, {}, "measured")
+    (found,) = store.measurements(CONDITION)[0].launches
+    assert found == kept
+    assert found.sentinel_ms(Clock.WALL) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("samples", b""), ("samples", bytes(96)), ("state", "[]")],
+    ids=["none", "zeros", "state"],
+)
+def test_a_launch_that_cannot_be_one_is_corruption(tmp_path, column, value):
+    path = tmp_path / "store.db"
+    with open_store(path) as store:
+        store.record_launch(CONV, CONDITION, launch(), {}, "measured")
+    with closing(sqlite3.connect(path)) as damaged, damaged:
+        damaged.execute(f"UPDATE launches SET {column} = ?", (value,))
+    with (
+        open_store(path, create=False) as store,
+        pytest.raises(ArtefactError, match="launch is not readable"),
+    ):
+        store.measurements(CONDITION)
 
 
 def test_two_open_stores_see_each_other(where, store):
