@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from . import (
+    building,
     comparing,
     demo,
     exam,
@@ -39,6 +40,7 @@ app = typer.Typer(
 
 for group in (
     listing,
+    building,
     measuring,
     comparing,
     importing,

@@ -20,6 +20,7 @@ class DeviceKind(StrEnum):
     """What a device is and how it is reached."""
 
     LOCAL_CPU = "local_cpu"
+    LOCAL_GPU = "local_gpu"
     SIMULATED = "simulated"
     ANDROID_ADB = "android_adb"
 
@@ -101,6 +102,12 @@ class _Card(Settings):
             raise ValueError("transport.serial is for kind android_adb, which needs it")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_gpu_where_needed(self) -> Self:
+        if self.kind is DeviceKind.LOCAL_GPU and self.gpu is None:
+            raise ValueError("kind local_gpu needs a section gpu, such as gpu: {index: 0}")
+        return self
+
 
 @dataclass(frozen=True)
 class Device:
@@ -126,6 +133,11 @@ class Device:
     gpu: Gpu | None = None
     power: Power | None = None
     serial: str | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine, or a part of it."""
+        return self.kind in (DeviceKind.LOCAL_CPU, DeviceKind.LOCAL_GPU)
 
     @property
     def elsewhere_reason(self) -> str | None:

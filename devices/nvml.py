@@ -13,6 +13,14 @@ from .device import Gpu
 
 T = TypeVar("T")
 
+_CUDA_BUS_ID = len("0000:00:00.0")
+
+HELD_DOWN = 0x8 | 0x20 | 0x40 | 0x80
+"""Reasons for a low clock that are no choice: slowdown by hardware, by heat, by power supply."""
+
+SLOWED_DOWN = HELD_DOWN | 0x4
+"""The same, and the power limit, which holds any long load down a little."""
+
 MISSING = "nvidia-ml-py is not installed; install it with: pip install nvidia-ml-py"
 
 
@@ -48,6 +56,48 @@ class NvidiaGpu:
         now = self._read(self._nvml.nvmlDeviceGetClockInfo, kind)
         most = self._read(self._nvml.nvmlDeviceGetMaxClockInfo, kind)
         return None if now is None or most is None else Clocks(now, most)
+
+    def clock_mhz(self) -> int | None:
+        """Clock of the multiprocessors of now."""
+        return self._read(self._nvml.nvmlDeviceGetClockInfo, self._nvml.NVML_CLOCK_SM)
+
+    def base_clock_mhz(self) -> int | None:
+        """Clock of the multiprocessors that the GPU is set to by default."""
+        return self._read(
+            self._nvml.nvmlDeviceGetDefaultApplicationsClock, self._nvml.NVML_CLOCK_SM
+        )
+
+    def power_mw(self) -> int | None:
+        """What the board takes now, in milliwatts."""
+        return self._read(self._nvml.nvmlDeviceGetPowerUsage)
+
+    def utilisation_pct(self) -> int | None:
+        """Share of the last moments in which something ran, in per cent."""
+        found = self._read(self._nvml.nvmlDeviceGetUtilizationRates)
+        return None if found is None else int(found.gpu)
+
+    def bus_id(self) -> str | None:
+        """Where the GPU is on the PCI bus, as CUDA writes it."""
+        found = self._read(self._nvml.nvmlDeviceGetPciInfo)
+        if found is None:
+            return None
+        text = found.busId.decode() if isinstance(found.busId, bytes) else str(found.busId)
+        return text.strip("\0").lower()[-_CUDA_BUS_ID:]
+
+    def identity(self) -> dict[str, Any]:
+        """Which GPU it is, and what of it and of its driver decides latencies."""
+        return {
+            "name": self._read(self._nvml.nvmlDeviceGetName),
+            "uuid": self._read(self._nvml.nvmlDeviceGetUUID),
+            "vbios": self._read(self._nvml.nvmlDeviceGetVbiosVersion),
+            "driver": self._nvml.nvmlSystemGetDriverVersion(),
+            "power_limit_mw": self._read(self._nvml.nvmlDeviceGetEnforcedPowerLimit),
+            "max_clock_mhz": self._read(
+                self._nvml.nvmlDeviceGetMaxClockInfo, self._nvml.NVML_CLOCK_SM
+            ),
+            "ecc": self.ecc(),
+            "mig": self.is_partitioned(),
+        }
 
     def reasons(self) -> int | None:
         """Bits that say why the clock is not higher (`nvmlClocksEventReasons`)."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..core.errors import ArtefactError, UnavailableError
-from .device import Device, DeviceKind, Gpu
+from .device import Device, Gpu
 from .files import ROOT
 from .journal import Change, Journal, begin_journal, end_journal, read_journal
 from .knobs import ClockLockKnob, FileKnob, Knob, PersistenceKnob, policies, turbo_knob
@@ -107,7 +107,7 @@ def _refuse_second(journal: Journal | None) -> None:
 
 def _wanted(device: Device, root: Path, stack: ExitStack) -> list[tuple[Knob, str]]:
     """Every setting that `device` wants, whether it is so already or not."""
-    if device.kind is not DeviceKind.LOCAL_CPU:
+    if not device.is_here:
         raise UnavailableError(f"--tune sets clocks of this machine, and {device.id} is another.")
     wanted: list[tuple[Knob, str]] = []
     governed = (policy for policy in policies(root, device.affinity) if policy.governor)

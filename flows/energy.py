@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..core.errors import ConfigError
-from ..devices.device import Device, DeviceKind
+from ..devices.device import Device
 from ..devices.energy.detect import open_meter
 from ..latency.condition import Cache, Condition
 from ..latency.energy import Energy, EnergyOrder, energy_of
@@ -33,7 +33,7 @@ def find_metering(device: Device) -> Metering:
         ConfigError: The card asks for cold caches: sweeping them would be counted, too.
         UnavailableError: The card's meter is not here, or this user cannot read it.
     """
-    if device.kind is not DeviceKind.LOCAL_CPU:
+    if not device.is_here:
         return Metering(None, None)
     if Condition.of(device).cache is Cache.COLD:
         raise ConfigError(

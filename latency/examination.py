@@ -36,6 +36,8 @@ def runtime_checks(device: Device) -> list[Check]:
     if device.kind is DeviceKind.SIMULATED:
         return [version]
     condition = Condition.of(device)
+    if runtime.needs_gpu:
+        return [version]
     return [version, _spinning(condition), _denormals(runtime, condition)]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .estimate import is_at_floor
 from .flags import Flag, Grade
+from .gpu_flagging import GPU_TESTS, is_slowed_down
 from .sample import Clock
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ CAUTION = frozenset(
         Flag.DRIFT,
         Flag.QUANTISED,
         Flag.ENV_CHANGED,
+        Flag.ENQUEUE_BOUND,
+        Flag.PRECISION_CHANGED,
     }
 )
 """Flags under which no grade is better than C; `PREEMPTED` joins them by wall time."""
@@ -96,7 +99,7 @@ def _is_throttled(m: Measurement) -> bool:
 
     A slice ran slow where the sentinel beside it took a tenth longer than the launch's median.
     """
-    if any(_is_clock_low(state) for state in (m.state_before, m.state_after)):
+    if is_slowed_down(m) or any(map(_is_clock_low, (m.state_before, m.state_after))):
         return True
     if _is_risen(m.state_before.get("throttle_count"), m.state_after.get("throttle_count")):
         return True
@@ -248,6 +251,7 @@ _TESTS: Mapping[Flag, Callable[[Measurement], bool]] = {
     Flag.DRIFT_CORRECTED: _is_drift_corrected,
     Flag.QUANTISED: _is_quantised,
     Flag.ENV_CHANGED: _has_changed_environment,
+    **GPU_TESTS,
 }
 
 MEASURED_FLAGS = frozenset(_TESTS)

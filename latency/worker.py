@@ -120,6 +120,7 @@ class _Loaded:
     output_error: float
     warm: WarmUp
     slot: Slot
+    facts: dict[str, Any]
 
 
 class Worker:
@@ -234,7 +235,15 @@ class Worker:
             slot = make_slot(session, warm, protocol.slice_ms, protocol, repeats)
         self._order += 1
         return _Loaded(
-            case, self._order - 1, started, init_ms, first_call_ms, output_error, warm, slot
+            case,
+            self._order - 1,
+            started,
+            init_ms,
+            first_call_ms,
+            output_error,
+            warm,
+            slot,
+            session.facts(),
         )
 
     def _open_sentinel(self, request: _Request, runtime: Runtime, stack: ExitStack) -> None:
@@ -277,7 +286,7 @@ class Worker:
             sentinel=tuple(item.slot.sentinel),
             energy=energy,
         )
-        answer = {"case": item.case, "launch": launch.to_json(), "state": found}
+        answer = {"case": item.case, "launch": launch.to_json(), "state": found | item.facts}
         self._say({**answer, "environment": environment} if environment else answer)
 
     def _sign_of_life(self, case: str) -> None:

@@ -19,6 +19,7 @@ _REASONS = {
     0x80: "the power supply",
 }
 _LOCK_TOLERANCE = 0.02
+_BUSY_PCT = 2
 
 
 def gpu_checks(device: Device) -> Iterator[Check]:
@@ -39,6 +40,7 @@ def gpu_checks(device: Device) -> Iterator[Check]:
                 "Let it cool down first.",
             )
             yield _others(gpu)
+            yield _utilisation(gpu)
             yield _ecc(gpu)
             yield _partitions(gpu)
     except UnavailableError as error:
@@ -68,7 +70,11 @@ def _clocks(gpu: NvidiaGpu, card: Gpu) -> Check:
         return unknown(name)
     text = f"{clocks.now_mhz} of {clocks.most_mhz} MHz"
     if card.lock_clocks is None:
-        return passed(name, f"{text} (the card locks none)")
+        return warned(
+            name,
+            f"{text}, floating: the card locks none",
+            "Write a card with gpu: {lock_clocks: base}, and measure with --tune.",
+        )
     if card.lock_clocks == "base":
         return passed(name, f"{text} (the card asks for the base clock, with --tune)")
     if abs(clocks.now_mhz - card.lock_clocks) <= _LOCK_TOLERANCE * card.lock_clocks:
@@ -105,6 +111,17 @@ def _others(gpu: NvidiaGpu) -> Check:
         return passed(name, "no other")
     repair = f"End them: kill {' '.join(map(str, pids))}"
     return warned(name, f"others compute on it: pid {listed(pids)}", repair)
+
+
+def _utilisation(gpu: NvidiaGpu) -> Check:
+    """Whether something ran on it in the last moments, which this process did not."""
+    name = "GPU utilisation"
+    found = gpu.utilisation_pct()
+    if found is None:
+        return unknown(name)
+    if found < _BUSY_PCT:
+        return passed(name, f"{found} %")
+    return warned(name, f"{found} %: something else runs on it", "Find it with: nvidia-smi pmon")
 
 
 def _ecc(gpu: NvidiaGpu) -> Check:

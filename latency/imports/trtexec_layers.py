@@ -60,6 +60,16 @@ def join_layers(profile: Imported, layer_info: bytes) -> Imported:
     return replace(profile, rows=rows, notes=(*profile.notes, note))
 
 
+def precisions_of(document: object) -> list[str]:
+    """The different types that the layers of `document` give, in order; empty if it tells none."""
+    layers = document.get("Layers") if isinstance(document, dict) else document
+    found: dict[str, None] = {}
+    for layer in layers if isinstance(layers, list) else []:
+        outputs = layer.get("Outputs") if isinstance(layer, dict) else None
+        found.update(dict.fromkeys(_precisions(outputs)))
+    return list(found)
+
+
 def _repeated(names: list[str]) -> set[str]:
     return {name for name, count in Counter(names).items() if count > 1}
 

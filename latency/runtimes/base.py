@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...core.errors import ConfigError
 from ...devices.device import Gpu
 from ..precision import Precision
 from ..sample import Interval, Sample
@@ -18,6 +20,21 @@ if TYPE_CHECKING:
     from ..graph.quantise import Quantisation
 
 Options = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a runtime made of an artefact for one kind of device.
+
+    Attributes:
+        size: In bytes.
+        seconds: What it took when it was made.
+        facts: What else is to be said of it.
+    """
+
+    size: int
+    seconds: float
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 class Loop(ABC):
@@ -34,6 +51,10 @@ class Session(Loop):
     @abstractmethod
     def output(self) -> Array:
         """Run once, untimed, and return the output as float32 in torch's layout (NCHW or NC)."""
+
+    def facts(self) -> dict[str, Any]:
+        """What is to be noted of the loaded artefact with every launch."""
+        return {}
 
 
 class Runtime(ABC):
@@ -93,6 +114,26 @@ class Runtime(ABC):
     def state(self, condition: Condition) -> dict[str, Any]:
         """What is to be noted of the moment besides the machine's state."""
         return {}
+
+    def compile(self, artefact: Path, condition: Condition, target: str | None) -> Compiled:
+        """What this runtime makes of `artefact` before it runs, kept beside it.
+
+        Args:
+            artefact: The model file.
+            condition: Under which it will run.
+            target: A kind of device, such as the compute capability `sm86`, to compile for ahead
+                of time; None for the device that is here.
+
+        Raises:
+            ConfigError: It compiles nothing ahead of time, or not for `target`.
+            UnsupportedOperatorError: It refuses the model.
+            MeasurementError: It fails.
+        """
+        if target is not None:
+            raise ConfigError(
+                f"{condition.runtime} compiles nothing ahead of time; leave {target} out."
+            )
+        return Compiled(artefact.stat().st_size, 0.0)
 
     @property
     def empties_caches(self) -> bool:

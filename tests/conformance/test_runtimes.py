@@ -35,6 +35,8 @@ from elat.latency.operators.zero import Zero
 from elat.latency.runtimes import runtimes
 from elat.latency.sample import Sample
 
+from ..latency.tensorrt import pretended
+
 NETWORK = Chain(
     (
         Conv(3, 8, 28, 3, 2),
@@ -116,9 +118,15 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(params=list(runtimes))
-def runtime(request):
+# The others run by launches of their own, and open no session.
+IN_PROCESS = [name for name in runtimes if runtimes[name].launch == "process"]
+
+
+@pytest.fixture(params=IN_PROCESS)
+def runtime(request, monkeypatch, tmp_path):
     runtime = runtimes[request.param]()
+    if request.param == "tensorrt" and runtime.unavailable_reason():
+        pretended.install(monkeypatch, tmp_path)
     if reason := runtime.unavailable_reason():
         pytest.skip(reason)
     return runtime
@@ -133,7 +141,7 @@ def condition(runtime):
 
 PRECISE = pytest.mark.parametrize(
     ("runtime", "precision"),
-    [(name, precision) for name in runtimes for precision in sorted(runtimes[name].precisions)],
+    [(name, precision) for name in IN_PROCESS for precision in sorted(runtimes[name].precisions)],
     indirect=["runtime"],
 )
 

@@ -31,6 +31,7 @@ class FakeNvml(ModuleType):
         self.ecc, self.mig = [1, 1], [0, 0]
         self.celsius = 40
         self.energy_mj = 123_000
+        self.utilisation, self.milliwatts, self.base_clock_mhz = 0, 70_000, 1200
         self.open = 0
 
     def _answer(self, name, value=None):
@@ -86,6 +87,29 @@ class FakeNvml(ModuleType):
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle):  # noqa: N802
         return self._answer("nvmlDeviceGetTotalEnergyConsumption", self.energy_mj)
+
+    def nvmlDeviceGetUtilizationRates(self, handle):  # noqa: N802
+        found = SimpleNamespace(gpu=self.utilisation, memory=0)
+        return self._answer("nvmlDeviceGetUtilizationRates", found)
+
+    def nvmlDeviceGetPowerUsage(self, handle):  # noqa: N802
+        return self._answer("nvmlDeviceGetPowerUsage", self.milliwatts)
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle):  # noqa: N802
+        return self._answer("nvmlDeviceGetEnforcedPowerLimit", 450_000)
+
+    def nvmlDeviceGetDefaultApplicationsClock(self, handle, type):  # noqa: N802
+        return self._answer("nvmlDeviceGetDefaultApplicationsClock", self.base_clock_mhz)
+
+    def nvmlDeviceGetPciInfo(self, handle):  # noqa: N802
+        found = SimpleNamespace(busId="00000000:01:00.0")
+        return self._answer("nvmlDeviceGetPciInfo", found)
+
+    def nvmlDeviceGetUUID(self, handle):  # noqa: N802
+        return self._answer("nvmlDeviceGetUUID", "GPU-1")
+
+    def nvmlDeviceGetVbiosVersion(self, handle):  # noqa: N802
+        return self._answer("nvmlDeviceGetVbiosVersion", "94.02")
 
     def nvmlDeviceSetPersistenceMode(self, handle, mode):  # noqa: N802
         self._answer("nvmlDeviceSetPersistenceMode")

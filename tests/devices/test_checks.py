@@ -271,6 +271,9 @@ GPU_SCENARIOS: dict[str, Any] = {
     "GPU processes": (
         {"pids": [os.getpid()]}, {"pids": [OTHER_PID]}, {"nvmlDeviceGetComputeRunningProcesses"},
     ),
+    "GPU utilisation": (
+        {"utilisation": 1}, {"utilisation": 2}, {"nvmlDeviceGetUtilizationRates"},
+    ),
     "GPU ECC": ({"ecc": [1, 1]}, {"ecc": [1, 0]}, {"nvmlDeviceGetEccMode"}),
     "GPU partitions": ({"mig": [0, 0]}, {"mig": [1, 1]}, {"nvmlDeviceGetMigMode"}),
 }  # fmt: skip
@@ -296,6 +299,15 @@ def test_an_idle_gpu_does_not_tell_whether_its_clock_is_locked(tmp_path, monkeyp
     nvml.clock_mhz, nvml.reasons = 210, 1
     found = examined(tmp_path, monkeypatch, {}, gpu=Gpu(lock_clocks=1400))["GPU clocks"]
     assert (found.status, found.known) == ("pass", False)
+
+
+def test_a_clock_that_nothing_locks_is_said_to_float(tmp_path, monkeypatch, nvml):
+    found = examined(tmp_path, monkeypatch, {}, gpu=Gpu())["GPU clocks"]
+    assert found.status == "warn"
+    assert "1410 of 1980 MHz, floating" in found.found
+    assert "--tune" in found.repair
+    held = examined(tmp_path, monkeypatch, {}, gpu=Gpu(lock_clocks="base"))["GPU clocks"]
+    assert held.status == "pass"
 
 
 def test_a_gpu_without_package_or_driver_is_a_finding_of_its_own(tmp_path, monkeypatch, nvml):

@@ -43,6 +43,19 @@ def test_what_the_driver_tells_is_read(nvml):
         assert gpu.is_persistent() is False
         assert gpu.ecc() == (True, True)
         assert gpu.energy_mj() == 123_000
+        assert (gpu.clock_mhz(), gpu.base_clock_mhz(), gpu.power_mw()) == (1410, 1200, 70_000)
+        assert gpu.utilisation_pct() == 0
+        assert gpu.bus_id() == "0000:01:00.0"
+        assert gpu.identity() == {
+            "name": "Pretended GPU",
+            "uuid": "GPU-1",
+            "vbios": "94.02",
+            "driver": "580.1",
+            "power_limit_mw": 450_000,
+            "max_clock_mhz": 1980,
+            "ecc": (True, True),
+            "mig": False,
+        }
     assert nvml.open == 0
 
 

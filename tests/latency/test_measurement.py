@@ -34,7 +34,7 @@ from elat.latency.measurement import Measurement
 from elat.latency.operators.conv import Conv
 from elat.latency.percentiles import percentile_needs
 from elat.latency.protocol import REFERENCE, SCREEN
-from elat.latency.sample import Clock, Sample
+from elat.latency.sample import Clock, GpuReading, Interval, Sample
 
 OPERATOR = Conv(3, 8, resolution=8, kernel=3)
 ONE_THREAD = Condition("desk", "simulated", "1", Precision.FP32, 1, 1, Method.BLOCK, ())
@@ -241,6 +241,20 @@ def with_state(**state):
     return replace(of_values(STEADY), state_before=state, state_after=state)
 
 
+def on_gpu(*, reasons=0, clocks=(1980, 1980), handed_over=0.1, precision=Precision.FP32, told=()):
+    """Launches on a GPU of two samples each, and one that was set apart and says nothing."""
+    slow = Sample(10, 10_000_000, 9_999_999, 0, GpuReading(300, 0, 0x8, True))
+    samples = [
+        Sample(
+            10, 10_000_000, round(handed_over * 10_000_000), 0, GpuReading(mhz, 0, reasons, False)
+        )
+        for mhz in clocks
+    ]
+    under = replace(ONE_THREAD, interval=Interval.DEVICE_COMPUTE, precision=precision)
+    found = measured([launch(*samples * 8, slow) for _ in STEADY], under)
+    return replace(found, state_before={"engine": {"precisions": list(told)}})
+
+
 def counted(before, after):
     """Launches before and after which throttling was counted."""
     states = {
@@ -367,6 +381,15 @@ FLAGS = [
         (Flag.AUTOCORRELATED, of_series(wandering(0.05)), of_series(all_but(place)))
         for place in (0, 20, 47)
     ),
+    (Flag.THROTTLED, on_gpu(reasons=0x4), on_gpu(reasons=0x1)),
+    (Flag.CLOCK_UNLOCKED, on_gpu(clocks=(1980, 1935)), on_gpu(clocks=(1980, 1950))),
+    (Flag.ENQUEUE_BOUND, on_gpu(handed_over=0.81), on_gpu(handed_over=0.79)),
+    (
+        Flag.PRECISION_CHANGED,
+        on_gpu(precision=Precision.FP16, told=["FP32"]),
+        on_gpu(precision=Precision.FP16, told=["FP32", "Half"]),
+    ),
+    (Flag.PRECISION_CHANGED, on_gpu(told=["Int8"]), on_gpu(told=[])),
     (
         Flag.QUANTISED,
         with_state(clock_resolution_ns=6e3),

@@ -1,0 +1,1 @@
+"""TensorRT: engines, where they run, and how they are timed."""
