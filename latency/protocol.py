@@ -139,8 +139,10 @@ class Protocol:
             raise ArtefactError(f"Not a measuring protocol: {error}.") from error
 
 
-SCREEN = Protocol("screen", target=0.03, min_launches=3, max_launches=5, looks=(3, 5))
-STANDARD = Protocol("standard", target=0.02, min_launches=5, max_launches=12, looks=(5, 8, 12))
+SCREEN = Protocol("screen", target=0.03, min_launches=3, max_launches=5, looks=(3, 5), passes=32)
+STANDARD = Protocol(
+    "standard", target=0.02, min_launches=5, max_launches=12, looks=(5, 8, 12), passes=32
+)
 REFERENCE = Protocol(
     "reference",
     target=0.01,
