@@ -1,14 +1,15 @@
 """Graphs written as ONNX files, float or in the QDQ form of quantised models.
 
 In a quantised file every tensor between operations, inputs and output too, is uint8 (the scheme's
-int8 with 128 added: the form ONNX Runtime's kernels are fastest in). Each operation stands between
-DequantizeLinear and QuantizeLinear, which the runtime fuses into an integer kernel.
+int8 with 128 added: the form ONNX Runtime's kernels are fastest in) or what else the `Dialect` of
+the reader asks. Each operation stands between DequantizeLinear and QuantizeLinear, which the
+runtime fuses into an integer kernel.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,6 @@ from .ir import (
 )
 from .quantise import HIGHEST, LOWEST, Quantisation, Scale
 
-OPSET = 17
-IR_VERSION = 9
 SCALES_KEY = "elat.scales"
 UINT8_OFFSET = 128
 _SIX = 6 * (1 + 1e-6)
@@ -48,23 +47,60 @@ _SIX = 6 * (1 + 1e-6)
 Attribute = int | float | list[int]
 
 
-def write_onnx(graph: Graph, quantisation: Quantisation | None = None) -> bytes:
-    """`graph` as an ONNX file: NCHW float32, or quantised with uint8 inputs and output.
+@dataclass(frozen=True)
+class Dialect:
+    """What a reader of ONNX files wants of them; by default ONNX Runtime on a CPU.
+
+    Attributes:
+        opset: Version of the operators.
+        ir_version: Version of the file format.
+        real: Element type (of `TensorProto`) of real constants, inputs and outputs.
+        is_symmetric: Whether quantised tensors are int8 with zero point 0, beside real biases; if
+            not, they are uint8, the scheme's int8 with 128 added, beside int32 biases.
+        has_hard_swish: Whether it knows HardSwish; if not, that is a product with HardSigmoid.
+    """
+
+    opset: int = 17
+    ir_version: int = 9
+    real: int = TensorProto.FLOAT
+    is_symmetric: bool = False
+    has_hard_swish: bool = True
+
+    @property
+    def quantised(self) -> int:
+        """Element type of quantised tensors."""
+        return TensorProto.INT8 if self.is_symmetric else TensorProto.UINT8
+
+    @property
+    def offset(self) -> int:
+        """What is added to the scheme's int8."""
+        return 0 if self.is_symmetric else UINT8_OFFSET
+
+
+ONNX_RUNTIME = Dialect()
+
+
+def write_onnx(
+    graph: Graph, quantisation: Quantisation | None = None, dialect: Dialect = ONNX_RUNTIME
+) -> bytes:
+    """`graph` as an ONNX file: NCHW real numbers, or quantised inputs and output.
 
     The metadata entry `SCALES_KEY` of a quantised file holds `[scale, zero_point]` of each input
     and of the output, so that a session can convert real values to and fro.
 
     Raises:
-        UnsupportedOperatorError: A node has no counterpart in ONNX.
+        UnsupportedOperatorError: A node has no counterpart in ONNX, or a weight is beyond the
+            range of the dialect's real numbers.
     """
-    model = _Writer(graph, quantisation).model()
+    model = _Writer(graph, quantisation, dialect).model()
     return bytes(model.SerializeToString(deterministic=True))
 
 
 class _Writer:
-    def __init__(self, graph: Graph, quantisation: Quantisation | None) -> None:
+    def __init__(self, graph: Graph, quantisation: Quantisation | None, dialect: Dialect) -> None:
         self._graph = graph
         self._quantisation = quantisation
+        self._dialect = dialect
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
 
@@ -86,25 +122,45 @@ class _Writer:
         )
         model = helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", self._dialect.opset)],
+            ir_version=self._dialect.ir_version,
             producer_name="elat",
         )
         if self._quantisation is not None:
             ends = (*self._graph.inputs, self._graph.output)
             scales = [self._quantisation.scales[value.name] for value in ends]
-            rows = [[scale.scale, scale.zero_point + UINT8_OFFSET] for scale in scales]
+            rows = [[scale.scale, scale.zero_point + self._dialect.offset] for scale in scales]
             helper.set_model_props(model, {SCALES_KEY: json.dumps(rows)})
         return model
 
     def _info(self, value: Value) -> ValueInfoProto:
-        kind = TensorProto.FLOAT if self._quantisation is None else TensorProto.UINT8
+        dialect = self._dialect
+        kind = dialect.real if self._quantisation is None else dialect.quantised
         return helper.make_tensor_value_info(value.name, kind, value.shape)
 
     def _constant(self, name: str, array: NDArray[Any]) -> str:
         if name not in self._constants:
             self._constants[name] = numpy_helper.from_array(array, name)
         return name
+
+    def _real(self, name: str, array: Array) -> str:
+        """A constant in the dialect's real numbers.
+
+        Raises:
+            UnsupportedOperatorError: They do not reach as far as `array`.
+        """
+        kind = helper.tensor_dtype_to_np_dtype(self._dialect.real)
+        with np.errstate(over="ignore"):
+            rounded = array.astype(kind)
+        if (np.isinf(rounded) & np.isfinite(array)).any():
+            raise UnsupportedOperatorError(
+                f"{name} reaches {np.abs(array).max():.6g}, which {kind} cannot hold; choose a "
+                "precision of a wider range, such as fp32."
+            )
+        return self._constant(name, rounded)
+
+    def _number(self, value: float) -> str:
+        return self._real(f"real.{value}", np.array(value, np.float32))
 
     def _add(self, kind: str, inputs: list[str], output: str, **attributes: Attribute) -> str:
         node = helper.make_node(kind, inputs, [output], output)
@@ -115,7 +171,7 @@ class _Writer:
     def _weights(self, node: Node) -> list[str]:
         name = node.output.name
         return [
-            self._constant(f"{name}.{part}", array)
+            self._real(f"{name}.{part}", array)
             for part, array in zip(("weight", "bias"), node.weights, strict=False)
         ]
 
@@ -132,13 +188,7 @@ class _Writer:
             for i, value in enumerate(node.inputs)
         ]
         if isinstance(node, Conv | Linear):
-            q = quantisation.weights(node)
-            weight = self._constant(f"{name}.weight", q.weight)
-            bias = self._constant(f"{name}.bias", q.bias)
-            inputs += [
-                self._dequantise_channels(weight, q.weight_scale, q.weight.dtype),
-                self._dequantise_channels(bias, q.bias_scale, q.bias.dtype),
-            ]
+            inputs += self._quantised_weights(node, quantisation)
         flattened = isinstance(node, GlobalAveragePool) and not node.keep_dims
         # Flatten moves only, so it follows the quantised mean instead of standing in its way.
         target = f"{name}.mean" if flattened else name
@@ -148,12 +198,25 @@ class _Writer:
         if flattened:
             self._add("Flatten", [target], name, axis=1)
 
+    def _quantised_weights(self, node: Conv | Linear, quantisation: Quantisation) -> list[str]:
+        name, q = node.output.name, quantisation.weights(node)
+        weight = self._constant(f"{name}.weight", q.weight)
+        if self._dialect.is_symmetric:
+            bias = self._real(f"{name}.bias", node.bias)
+            return [self._dequantise_channels(weight, q.weight_scale, q.weight.dtype), bias]
+        bias = self._constant(f"{name}.bias", q.bias)
+        return [
+            self._dequantise_channels(weight, q.weight_scale, q.weight.dtype),
+            self._dequantise_channels(bias, q.bias_scale, q.bias.dtype),
+        ]
+
     def _scale(self, scale: Scale) -> list[str]:
-        zero_point = scale.zero_point + UINT8_OFFSET
+        zero_point = scale.zero_point + self._dialect.offset
+        kind = helper.tensor_dtype_to_np_dtype(self._dialect.quantised)
         text = f"{scale.scale!r}"
         return [
             self._constant(f"scale.{text}", np.array(scale.scale, np.float32)),
-            self._constant(f"zero_point.{zero_point}", np.array(zero_point, np.uint8)),
+            self._constant(f"zero_point.{zero_point}", np.array(zero_point, kind)),
         ]
 
     def _dequantise(self, source: str, output: str, scale: Scale) -> str:
@@ -224,10 +287,10 @@ class _Writer:
     def _affine(self, node: Affine, inputs: list[str], output: str) -> str:
         x, channels = inputs[0], len(node.bias)
         statistics = [
-            self._constant(f"{output}.weight", node.weight.reshape(-1)),
-            self._constant(f"{output}.bias", node.bias),
-            self._constant(f"mean.{channels}", np.zeros(channels, np.float32)),
-            self._constant(f"variance.{channels}", np.ones(channels, np.float32)),
+            self._real(f"{output}.weight", node.weight.reshape(-1)),
+            self._real(f"{output}.bias", node.bias),
+            self._real(f"mean.{channels}", np.zeros(channels, np.float32)),
+            self._real(f"variance.{channels}", np.ones(channels, np.float32)),
         ]
         y = self._inner(output, node.activation)
         self._add("BatchNormalization", [x, *statistics], y, epsilon=0.0)
@@ -249,7 +312,8 @@ class _Writer:
 
     def _pad(self, node: Pad, inputs: list[str], output: str) -> str:
         edges = self._integers(f"{output}.edges", (0, *node.before, 0, *node.after))
-        if self._quantisation is None:
+        if self._quantisation is None or self._dialect.is_symmetric:
+            # Zero, which TensorRT refuses as a quantised constant.
             return self._add("Pad", [*inputs, edges], output)
         _, zero_point = self._scale(self._quantisation.scales[node.output.name])
         return self._add("Pad", [*inputs, edges, zero_point], output)
@@ -283,10 +347,12 @@ class _Writer:
             case Activation.RELU:
                 return self._add("Relu", [x], output)
             case Activation.RELU6:
-                limits = [self._constant(f"real.{v}", np.array(v, np.float32)) for v in (0, 6)]
-                return self._add("Clip", [x, *limits], output)
+                return self._add("Clip", [x, self._number(0), self._number(6)], output)
             case Activation.HSWISH:
-                return self._add("HardSwish", [x], output)
+                if self._dialect.has_hard_swish:
+                    return self._add("HardSwish", [x], output)
+                gate = self._add("HardSigmoid", [x], f"{output}.gate", alpha=1 / 6, beta=0.5)
+                return self._add("Mul", [x, gate], output)
             case Activation.HSIGMOID:
                 return self._add("HardSigmoid", [x], output, alpha=1 / 6, beta=0.5)
             case Activation.SIGMOID:
