@@ -113,13 +113,14 @@ def compare(order: CompareOrder) -> Generator[Progress | Compared, None, None]:
     if len(origins) > 1:
         raise ConfigError(f"What is {' and '.join(sorted(origins))} cannot be compared.")
     first, second = (_only(side.side, order, names) for side in found)
-    comparison = compare_measurements(first, second, order.rule)
+    environment = different_environment(*found)
+    is_one_machine = "host" not in environment
+    comparison = compare_measurements(first, second, order.rule, is_one_machine=is_one_machine)
     if not comparison.cases:
         raise MissingLatencyError(
             f"{order.a} and {order.b} have none of the cases in common that were asked for; "
             f"A has {len(first.measurements)} of them and B {len(second.measurements)}."
         )
-    environment = different_environment(*found)
     notes = tuple(_notes(found, comparison, environment))
     yield Compared(*found, comparison, names, environment, notes)
 
@@ -220,7 +221,7 @@ def _notes(
     if found[0].side.origin == SIMULATED:
         yield "SIMULATED: nothing of this was measured."
     if "host" in environment:
-        yield "The two were measured on different machines."
+        yield "The two were measured on different machines, so that no two launches are a pair."
     if changed := [name for name in environment if name != "host"]:
         yield f"The environments differ in: {', '.join(changed)}."
     if comparison.pairing is Pairing.NONE and comparison.basis is Basis.TIME:

@@ -186,12 +186,21 @@ class Comparison:
         return statistics.median(shared) if shared else None
 
 
-def compare_measurements(a: Side, b: Side, rule: Rule | None = None) -> Comparison:
+def compare_measurements(
+    a: Side, b: Side, rule: Rule | None = None, *, is_one_machine: bool = True
+) -> Comparison:
     """Compare every case that `a` and `b` share.
 
     FASTER and SLOWER: the interval excludes 0, the effect is beyond the margin, and the p-value,
     adjusted for all cases (Benjamini and Hochberg 1995), is below alpha. SAME: the interval lies
     within the margin. AMBIGUOUS: anything else.
+
+    Args:
+        a: What `b` is compared with.
+        b: Whether this is faster.
+        rule: When a difference counts.
+        is_one_machine: Whether one machine measured both. Launches of two machines at the same
+            time are no pairs: what happened to the one did not happen to the other.
 
     Raises:
         ConfigError: The sentinel is asked for as the basis where a side has none, or one side is
@@ -202,7 +211,7 @@ def compare_measurements(a: Side, b: Side, rule: Rule | None = None) -> Comparis
     both = [(a.measurements[operator], b.measurements[operator]) for operator in shared]
     for pair in both:
         _refuse_grown_copy(*pair)
-    pairing, pairs = pairings(both)
+    pairing, pairs = pairings(both) if is_one_machine else (Pairing.NONE, [])
     basis = rule.basis or _basis(a, b, pairing)
     if basis is Basis.SENTINEL and None in (a.reference_log, b.reference_log):
         raise ConfigError("A side was measured without a sentinel; compare with --basis time.")

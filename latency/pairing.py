@@ -27,7 +27,8 @@ def pairings(cases: Sequence[tuple[Measurement, Measurement]]) -> tuple[Pairing,
     """How the launches of all `cases` are paired, and the pairs of each.
 
     A comparison is paired as a whole or not at all, so that its cases can be told apart by what
-    they are and not by how they were measured.
+    they are and not by how they were measured. Assumes one machine: launches of two that worked at
+    the same time lie next to each other by chance.
     """
     found = [_pairs(a, b) for a, b in cases]
     kinds = {kind for kind, _ in found}

@@ -201,6 +201,34 @@ def replace_operator(side, operator):
     return replace(next(iter(side.measurements.values())), operator=operator)
 
 
+def at(side, index):
+    """`side` with its launches every 20 s, those of B 10 s after those of A."""
+    return {
+        operator: tuple(
+            replace(one, started_utc=f"2026-01-01T00:00:{20 * i + 10 * index:02d}+00:00")
+            for i, one in enumerate(m.launches)
+        )
+        for operator, m in side.measurements.items()
+    }
+
+
+@pytest.mark.parametrize("hosts", [("one", "one"), ("one", "another")])
+def test_launches_of_two_machines_at_the_same_time_are_no_pairs(live, tmp_path, hosts):
+    side, paths = live.a.side, [tmp_path / "first.db", tmp_path / "second.db"]
+    for index, (path, host) in enumerate(zip(paths, hosts, strict=True)):
+        with open_store(path) as store:
+            for operator, found in at(side, index).items():
+                for launch in found:
+                    own = replace(launch, worker=f"{launch.worker} of {index}")
+                    store.record_launch(
+                        operator, side.condition, own, {}, "simulated", environment={"host": host}
+                    )
+    found = compared(CompareOrder(*map(str, paths)))
+    is_paired = hosts[0] == hosts[1]
+    assert found.comparison.pairing is (Pairing.ROUNDS if is_paired else Pairing.NONE)
+    assert any("different machines" in note for note in found.notes) is not is_paired
+
+
 def test_the_space_and_networks_choose_among_stored_cases(live, place, tmp_path):
     assert stored(place, space=str(place / "tiny.yaml")).comparison.cases == live.comparison.cases
     with pytest.raises(MissingLatencyError, match="none of the cases"):

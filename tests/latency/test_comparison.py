@@ -52,6 +52,19 @@ def test_of_equal_stores_at_most_one_in_twenty_cases_is_judged_different(launche
     assert outside <= 0.08 * 480
 
 
+def test_equal_stores_of_a_slower_machine_at_the_same_time_are_not_judged_different():
+    """Its launches lie between those of the other by chance; the machine is 4 % slower."""
+    random = np.random.default_rng(0)
+    everything = dict.fromkeys(range(12), 0.04)
+    a, b = one(random), one(random, start_s=5.0, slower=everything)
+    assert compare_measurements(a, b).counts[Verdict.SLOWER] == 12
+    for basis in Basis:
+        rule = Rule(basis=basis)
+        found = compare_measurements(a, b, rule, is_one_machine=False)
+        assert found.pairing is Pairing.NONE
+        assert not any(found.counts[verdict] for verdict in FALSE)
+
+
 def test_of_equal_stores_few_are_judged_different_without_enough_others():
     random = np.random.default_rng(3)
     counts: Counter[Verdict] = Counter()
