@@ -26,6 +26,8 @@ __all__ = ["Entry", "LatencyTable", "check_device", "read_table", "write_table"]
 
 KIND = "latency-table"
 UNIT = "ms"
+# A number without end is no count, and no JSON to take the hash of.
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class LatencyTable(Mapping[Operator, float]):
@@ -283,9 +285,10 @@ def read_table(path: Path) -> LatencyTable:
     try:
         entries = dict(map(_entry, rows))
         table = LatencyTable(Condition.from_json(header["condition"]), header["origin"], entries)
-    except (ElatError, KeyError, TypeError, ValueError, AttributeError) as error:
+        sha256 = table.sha256
+    except (ElatError, *_UNREADABLE) as error:
         raise ArtefactError(f"{path} is damaged ({error}); {repair}.") from error
-    if table.sha256 != header.get("sha256"):
+    if sha256 != header.get("sha256"):
         raise ArtefactError(
             f"{path} was edited or damaged after it was written (its hash differs); {repair}."
         )
