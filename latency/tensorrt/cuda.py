@@ -35,14 +35,11 @@ class Cuda:
 
     def name(self) -> str:
         """The GPU's name, such as `NVIDIA GeForce RTX 4090`."""
-        found = self._call("cudaGetDeviceProperties", self._index).name
-        return (found.decode() if isinstance(found, bytes) else str(found)).strip("\0")
+        return _text(self._call("cudaGetDeviceProperties", self._index).name)
 
     def bus_id(self) -> str:
         """Where the GPU is on the PCI bus."""
-        found = self._call("cudaDeviceGetPCIBusId", 32, self._index)
-        text = found.decode() if isinstance(found, bytes) else str(found)
-        return text.strip("\0").lower()
+        return _text(self._call("cudaDeviceGetPCIBusId", 32, self._index)).lower()
 
     def l2_bytes(self) -> int:
         """Size of the cache that all multiprocessors share."""
@@ -195,6 +192,12 @@ def missing_gpu_reason(api: Any, index: int) -> str | None:
     if index >= count:
         return f"There is no GPU {index}, CUDA finds {count}; list them with: nvidia-smi -L"
     return None
+
+
+def _text(found: bytes | str) -> str:
+    """What stands before the first NUL: cuda-python gives the whole buffer."""
+    text = found.decode(errors="replace") if isinstance(found, bytes) else found
+    return text.partition("\0")[0].strip()
 
 
 def _name_of(error: Any) -> str:

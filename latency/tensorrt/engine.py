@@ -10,6 +10,7 @@ from ...core.errors import ConfigError, MeasurementError, UnsupportedOperatorErr
 from .package import Package, aim_at, capabilities_of
 
 _WORST = 3
+_LOGS: dict[Any, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,20 @@ class BuiltEngine:
     warnings: tuple[str, ...]
 
 
-def make_log(module: Any) -> Any:
-    """A logger of `module` that keeps errors and warnings, as `errors` and `warnings`."""
+def log_of(module: Any) -> Any:
+    """The one logger of `module` in this process, emptied: it keeps `errors` and `warnings`.
 
+    TensorRT takes the first logger that it is given for good, and tells later ones nothing.
+    """
+    if module not in _LOGS:
+        _LOGS[module] = _make_log(module)
+    log = _LOGS[module]
+    log.errors.clear()
+    log.warnings.clear()
+    return log
+
+
+def _make_log(module: Any) -> Any:
     class Log(module.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
@@ -97,7 +109,7 @@ def build_engine(
     """
     module = package.load()
     started = time.perf_counter()
-    log = make_log(module)
+    log = log_of(module)
     builder = module.Builder(log)
     network = builder.create_network(_strongly_typed(module))
     parser = module.OnnxParser(network, log)
@@ -183,8 +195,13 @@ def _close_axes(builder: Any, network: Any, config: Any, batch: int) -> None:
         config.add_optimization_profile(profile)
 
 
+def reasons_in(errors: list[str]) -> str:
+    """The first of `errors` as one line, or that there is none."""
+    return " ".join(" ".join(errors[:_WORST]).split()) or "it does not say why."
+
+
 def _no_engine(package: Package, source: str, errors: list[str]) -> MeasurementError:
-    told = " ".join(" ".join(errors[:_WORST]).split()) or "it does not say why."
+    told = reasons_in(errors)
     is_refused = any("implementation" in error or "nsupported" in error for error in errors)
     kind = UnsupportedOperatorError if is_refused else MeasurementError
     return kind(f"{package} builds no engine of {source}: {told}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...core.errors import ArtefactError, MeasurementError
 from ..imports.trtexec_layers import precisions_of
-from .engine import make_log
+from .engine import log_of, reasons_in
 from .engines import StoredEngine
 from .package import Package
 from .tensors import FORMATS, Tensor, TensorInfo
@@ -62,16 +62,18 @@ def load_engine(package: Package, stored: StoredEngine) -> LoadedEngine:
         MeasurementError: It does not load on this GPU, or has a tensor of another format.
     """
     module = package.load()
-    log = make_log(module)
+    log = log_of(module)
     runtime = module.Runtime(log)
     engine = runtime.deserialize_cuda_engine(stored.plan())
     if engine is None:
-        told = " ".join(" ".join(log.errors).split()) or "it does not say why."
-        raise MeasurementError(f"{package} does not load the engine in {stored.folder}: {told}")
+        raise MeasurementError(
+            f"{package} does not load the engine in {stored.folder}: {reasons_in(log.errors)}"
+        )
     context = engine.create_execution_context()
     if context is None:
-        told = " ".join(" ".join(log.errors).split()) or "it does not say why."
-        raise MeasurementError(f"{package} makes no context for {stored.folder}: {told}")
+        raise MeasurementError(
+            f"{package} makes no context for {stored.folder}: {reasons_in(log.errors)}"
+        )
     _keep_layers(module, engine, stored)
     names = [*stored.description["inputs"], stored.description["output"]]
     scales = stored.description["scales"] or [[None]] * len(names)

@@ -115,10 +115,12 @@ class FakeCuda(ModuleType):
         return self._enter("cudaDeviceGetAttribute"), self.attributes[attr]
 
     def cudaGetDeviceProperties(self, device):  # noqa: N802
-        return self._enter("cudaGetDeviceProperties"), SimpleNamespace(name=b"Pretended GPU")
+        return self._enter("cudaGetDeviceProperties"), SimpleNamespace(
+            name=b"Pretended GPU" + 243 * b"\0"
+        )
 
     def cudaDeviceGetPCIBusId(self, length, device):  # noqa: N802
-        return self._enter("cudaDeviceGetPCIBusId"), b"0000:01:00.0\0"
+        return self._enter("cudaDeviceGetPCIBusId"), b"0000:01:00.0\0" + 19 * b" "
 
     def cudaDriverGetVersion(self):  # noqa: N802
         return self._enter("cudaDriverGetVersion"), 13000

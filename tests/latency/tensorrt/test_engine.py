@@ -15,7 +15,7 @@ from elat.latency.condition import Condition
 from elat.latency.operators.mbconv import MBConv
 from elat.latency.precision import Precision
 from elat.latency.runtimes.tensorrt import TensorRt
-from elat.latency.tensorrt.engine import BuildSettings, build_engine, make_log
+from elat.latency.tensorrt.engine import BuildSettings, build_engine, log_of
 from elat.latency.tensorrt.package import Package, capabilities_of, find_package
 
 from .fake_cuda import FakeCuda
@@ -140,7 +140,7 @@ def test_pretended_names_are_those_of_the_package(package):
         made = [n for n in vars(of_fake) if not n.startswith("_") and callable(vars(of_fake)[n])]
         assert made
         assert [name for name in made if not hasattr(of_real, name)] == []
-    config = real.Builder(make_log(real)).create_builder_config()
+    config = real.Builder(log_of(real)).create_builder_config()
     for name in (
         "set_memory_pool_limit", "clear_flag", "create_timing_cache", "set_timing_cache",
         "get_timing_cache", "builder_optimization_level", "profiling_verbosity",
@@ -153,11 +153,22 @@ def test_pretended_names_are_those_of_the_package(package):
 
 def test_errors_of_the_builder_are_kept(package):
     module = package.load()
-    log = make_log(module)
+    log = log_of(module)
     log.log(module.ILogger.ERROR, "worse")
     log.log(module.ILogger.WARNING, "bad")
     log.log(module.ILogger.INFO, "nothing")
     assert (log.errors, log.warnings) == (["worse"], ["bad"])
+    assert log_of(module) is log
+    assert log.errors == []
+
+
+def test_every_engine_of_a_process_says_why_it_failed(package):
+    """TensorRT keeps the first logger: one for each engine would tell of the first one alone."""
+    module = package.load()
+    for _ in range(2):
+        log = log_of(module)
+        assert module.Runtime(log).deserialize_cuda_engine(b"no engine") is None
+        assert log.errors
 
 
 def test_a_build_without_an_engine_says_why(package, monkeypatch):
