@@ -27,7 +27,7 @@ _HEAD = re.compile(rb'\[\s*\{\s*"start(?:In|Enq|H2d|Compute)Ms"\s*:')
 
 
 @dataclass(frozen=True)
-class _Variant:
+class Variant:
     """A set of keys that some versions of trtexec write.
 
     Attributes:
@@ -54,13 +54,19 @@ class _Variant:
         edges = [f"{edge}{name}" for name in stamps for edge in ("start", "end")]
         return frozenset(f"{name}Ms" for name in [*edges, *spans])
 
+    def enqueue_ms(self, row: Mapping[str, float]) -> float | None:
+        """What the host took to enqueue the inference `row`, or None where it is not told."""
+        if self.enqueue is None:
+            return None
+        return row[f"end{self.enqueue}Ms"] - row[f"start{self.enqueue}Ms"]
+
 
 # 7.1 and 7.2 print the stamps of enqueue and input under each other's names.
 _VARIANTS = (
-    _Variant("7.0", "In", "Out", None, True),
-    _Variant("7.1 to 7.2", "In", "Out", "In", True),
-    _Variant("8.0 to 8.2", "H2d", "D2h", "Enq", True),
-    _Variant("8.4 or later", "H2d", "D2h", "Enq", False),
+    Variant("7.0", "In", "Out", None, True),
+    Variant("7.1 to 7.2", "In", "Out", "In", True),
+    Variant("8.0 to 8.2", "H2d", "D2h", "Enq", True),
+    Variant("8.4 or later", "H2d", "D2h", "Enq", False),
 )
 
 
@@ -72,7 +78,7 @@ class TrtexecTimes(Importer):
         return _HEAD.match(head_of(data)) is not None
 
     def read(self, data: bytes) -> Imported:
-        variant, rows = _checked(json_of(data))
+        variant, rows = read_inferences(json_of(data))
         warm = [row for row in rows if row["startComputeMs"] >= WARM_UP_MS]
         notes = _warm_up_note(len(warm), len(rows))
         kept = warm or rows
@@ -105,8 +111,12 @@ class TrtexecTimes(Importer):
         )
 
 
-def _checked(document: object) -> tuple[_Variant, list[dict[str, float]]]:
-    """The variant of a file, and its rows, each of which adds up."""
+def read_inferences(document: object) -> tuple[Variant, list[dict[str, float]]]:
+    """The variant of a file, and its rows, each of which adds up.
+
+    Raises:
+        ArtefactError: It is no list of inferences as a known version of trtexec writes them.
+    """
     if not isinstance(document, list) or not document:
         raise ArtefactError(f"the times are {shown(document)}, which is no list of inferences.")
     variant = _variant_of(document[0])
@@ -123,7 +133,7 @@ def _checked(document: object) -> tuple[_Variant, list[dict[str, float]]]:
     return variant, rows
 
 
-def _variant_of(first: object) -> _Variant:
+def _variant_of(first: object) -> Variant:
     if not isinstance(first, dict):
         raise ArtefactError(f"the first inference is {shown(first)}, which is no JSON object.")
     for variant in _VARIANTS:
@@ -135,7 +145,7 @@ def _variant_of(first: object) -> _Variant:
     )
 
 
-def _check_sums(row: Mapping[str, float], variant: _Variant, index: int) -> None:
+def _check_sums(row: Mapping[str, float], variant: Variant, index: int) -> None:
     """Refuse an inference whose parts are not its latency, or that ends before it starts."""
     before, after = f"{variant.before.lower()}Ms", f"{variant.after.lower()}Ms"
     total = row[before] + row["computeMs"] + row[after]
@@ -162,12 +172,10 @@ def _warm_up_note(kept: int, total: int) -> list[str]:
     return []
 
 
-def _enqueue(rows: Sequence[Mapping[str, float]], variant: _Variant) -> float | None:
+def _enqueue(rows: Sequence[Mapping[str, float]], variant: Variant) -> float | None:
     """Median time that the host takes to enqueue, in ms, or None where it is not told."""
-    if variant.enqueue is None:
-        return None
-    start, end = f"start{variant.enqueue}Ms", f"end{variant.enqueue}Ms"
-    return statistics.median(row[end] - row[start] for row in rows)
+    times = [time_ms for row in rows if (time_ms := variant.enqueue_ms(row)) is not None]
+    return statistics.median(times) if times else None
 
 
 def _compute_row(

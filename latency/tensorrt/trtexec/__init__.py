@@ -1,0 +1,1 @@
+"""TensorRT through its command-line tool, where its Python package is not installed."""

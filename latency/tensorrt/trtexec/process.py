@@ -1,0 +1,150 @@
+"""Running trtexec as a program: how long it may take, how it ends, and what it says of failing."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ....core.errors import MeasurementError, UnavailableError, UnsupportedOperatorError
+
+_BEAT_S = 0.5
+_PR_SET_PDEATHSIG = 1
+_WORDS = 600
+_ERRORS = 5
+
+_STAMP = re.compile(r"^(?:\[[\d/]+-[\d:]+\] )?")
+_PARSER_REFUSES = ("Failed to parse onnx file", "ModelImporter.cpp", "onnx2trt")
+_NO_KERNEL = "Could not find any implementation for node"
+# Which step failed, but not why.
+_CONSEQUENCES = (
+    "Failed to parse onnx file",
+    "Parsing model failed",
+    "Engine could not be created from network",
+    "Building engine failed",
+    "Failed to create engine from model",
+    "Engine set up failed",
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run of trtexec that went well.
+
+    Attributes:
+        log: What it printed.
+        wall_ms: From its start to its end.
+    """
+
+    command: tuple[str, ...]
+    log: str
+    wall_ms: float
+
+    def told(self, pattern: str) -> str | None:
+        """What the group of `pattern` first stands for in the log, or None."""
+        match = re.search(pattern, self.log)
+        return None if match is None else match[1].strip()
+
+    def warnings(self) -> list[str]:
+        """Its warnings, without the time of day."""
+        return [_STAMP.sub("", line).strip() for line in self.log.splitlines() if "[W]" in line]
+
+
+def run_trtexec(
+    command: Sequence[str], folder: Path, limit_s: float, beat: Callable[[], None]
+) -> Finished:
+    """Run `command` in `folder` until it ends.
+
+    Args:
+        command: The program and its arguments; no shell reads them.
+        folder: Relative names of files are in it, and the log goes there.
+        limit_s: Seconds after which it is taken for hung, and ended with what it started.
+        beat: Called twice a second meanwhile.
+
+    Raises:
+        UnavailableError: The program cannot be started.
+        UnsupportedOperatorError: The parser refuses the model, or there is no kernel for a node.
+        MeasurementError: It fails in another way, or hangs.
+    """
+    log = folder / "trtexec.log"
+    before = time.monotonic()
+    with _started(command, folder, log) as process:
+        while process.poll() is None:
+            if time.monotonic() - before > limit_s:
+                raise MeasurementError(
+                    f"trtexec did not end within {limit_s:g} s and was ended. {_said(log)}"
+                )
+            beat()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_BEAT_S)
+    wall_ms = 1e3 * (time.monotonic() - before)
+    text = log.read_text(errors="replace")
+    if process.returncode != 0 or "&&&& FAILED" in text:
+        raise _failure(process.returncode, text)
+    return Finished(tuple(command), text, wall_ms)
+
+
+@contextmanager
+def _started(command: Sequence[str], folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The program at work; its process group is gone when the block ends, however it ends."""
+    libc = ctypes.CDLL(None)
+    with log.open("wb") as output:
+        try:
+            process = subprocess.Popen(
+                list(command),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+                # In a group of its own it would outlive a worker that is killed, and hold the GPU.
+                preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+            )
+        except OSError as error:
+            raise UnavailableError(f"{command[0]} cannot be started: {error}.") from error
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _failure(code: int, log: str) -> MeasurementError:
+    errors = [line for line in log.splitlines() if "[E]" in line]
+    said = f"{_ended(code)}. {_last_words(log)}"
+    if any(sign in line for line in errors for sign in _PARSER_REFUSES):
+        return UnsupportedOperatorError(f"The parser of trtexec refuses the model. {said}")
+    # Where memory is short, kernels are missing for another reason than the node.
+    if any(_NO_KERNEL in line for line in errors) and not any("emory" in line for line in errors):
+        return UnsupportedOperatorError(f"TensorRT has no kernel for a node. {said}")
+    return MeasurementError(said)
+
+
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"trtexec failed with exit code {code}"
+    try:
+        return f"trtexec was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"trtexec was ended by signal {-code}"
+
+
+def _said(log: Path) -> str:
+    return _last_words(log.read_text(errors="replace"))
+
+
+def _last_words(log: str) -> str:
+    """The errors of `log`, those that say why first of all; its last lines if it has none."""
+    lines = [_STAMP.sub("", line).strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if "[E]" in line]
+    causes = [line for line in errors if not any(step in line for step in _CONSEQUENCES)]
+    words = " ".join((causes or errors or lines)[-_ERRORS:])
+    return f"Its last words: {words[-_WORDS:]}" if words else "It printed nothing."
