@@ -1,18 +1,23 @@
-"""What `--tune` changes on this machine, written down before it is changed."""
+"""What `--tune` changes on this machine, written down before it is changed.
+
+Machines may share one `ELAT_HOME`, so that a journal says of which it is.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core.artefact import elat_home, read_json, write_json
 from ..core.errors import ArtefactError, ConfigError, UnavailableError
 from .files import ROOT, read_text
+from .host import host_identity
 
-_KIND, _SCHEMA = "tuning", 1
+_KIND, _SCHEMA = "tuning", 2
+_UNKNOWN = "unknown"
 _SAME_START_S = 60.0
 
 
@@ -35,6 +40,7 @@ class Journal:
     Attributes:
         device: The card that asked for them.
         pid: The process, and `started_s` when it began, which tells it from a later one.
+        host: The machine (`host.py`).
         boot: The kernel's name for this start of the machine; another start undoes all changes.
         changes: In the order in which they are made.
     """
@@ -42,6 +48,7 @@ class Journal:
     device: str
     pid: int
     started_s: float
+    host: str
     boot: str
     changes: tuple[Change, ...]
 
@@ -61,8 +68,14 @@ class Journal:
         return abs(started_s - self.started_s) < _SAME_START_S
 
     def is_of_this_boot(self, root: Path = ROOT) -> bool:
-        """Whether the machine was not started anew since."""
-        return self.boot == _boot(root)
+        """Whether it is of this machine, which was not started anew since."""
+        boot = _boot(root)
+        # A container has a name of its own and the kernel's boot.
+        return self.boot == boot and (boot != _UNKNOWN or self.host == host_identity(root))
+
+    def is_of_this_machine(self, root: Path = ROOT) -> bool:
+        """Whether the changes were made on this machine, now or before a new start."""
+        return self.is_of_this_boot(root) or self.host == host_identity(root)
 
 
 def journal_path() -> Path:
@@ -80,10 +93,10 @@ def begin_journal(device: str, changes: Sequence[Change], root: Path) -> Journal
 
     pid = os.getpid()
     started_s = psutil.Process(pid).create_time()
-    journal = Journal(device, pid, started_s, _boot(root), tuple(changes))
+    journal = Journal(device, pid, started_s, host_identity(root), _boot(root), tuple(changes))
     path = journal_path()
     draft = path.with_name(f"tuning.{pid}.json")
-    write_json(draft, {"kind": _KIND, "schema": _SCHEMA, **asdict(journal)})
+    _write(journal, draft)
     try:
         os.link(draft, path)  # unlike a rename it replaces nothing
     except FileExistsError:
@@ -110,6 +123,13 @@ def read_journal() -> Journal | None:
     return _parsed(read_json(path), path)
 
 
+def keep_in_journal(changes: Sequence[Change]) -> None:
+    """Forget all but `changes`, which could not be put back yet."""
+    journal = read_journal()
+    if journal is not None:
+        _write(replace(journal, changes=tuple(changes)), journal_path())
+
+
 def end_journal() -> None:
     """Forget the changes: all of them were put back."""
     journal_path().unlink(missing_ok=True)
@@ -134,8 +154,8 @@ def _parsed(data: Any, path: Path) -> Journal:
             Change(str(c["place"]), str(c["before"]), str(c["after"])) for c in data["changes"]
         )
         return Journal(
-            str(data["device"]), int(data["pid"]), float(data["started_s"]), str(data["boot"]),
-            changes,
+            str(data["device"]), int(data["pid"]), float(data["started_s"]), str(data["host"]),
+            str(data["boot"]), changes,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
@@ -144,5 +164,9 @@ def _parsed(data: Any, path: Path) -> Journal:
         ) from error
 
 
+def _write(journal: Journal, path: Path) -> None:
+    write_json(path, {"kind": _KIND, "schema": _SCHEMA, **asdict(journal)})
+
+
 def _boot(root: Path) -> str:
-    return read_text(root / "proc/sys/kernel/random/boot_id") or "unknown"
+    return read_text(root / "proc/sys/kernel/random/boot_id") or _UNKNOWN

@@ -66,6 +66,7 @@ class FileKnob(Knob):
     def __init__(self, root: Path, file: str) -> None:
         if not _SETTABLE.fullmatch(file):
             raise ArtefactError(f"{file} decides no clock; a journal of --tune was edited.")
+        self._root = root
         self._path = root / file
         self._file = file
 
@@ -84,6 +85,8 @@ class FileKnob(Knob):
             # Unlike mode "w" this makes no file where there is none.
             with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_TRUNC), "w") as file:
                 file.write(value + "\n")
+        except FileNotFoundError as error:
+            raise UnavailableError(self._gone()) from error
         except OSError as error:
             raise UnavailableError(
                 f"{self._path} cannot be set to {value} ({error.strerror}); "
@@ -101,6 +104,14 @@ class FileKnob(Knob):
             f"{self._path} is not writable for this user. Let it be until the next start with: "
             f'sudo chown "$USER" {self._path}; or do it by hand: {self._command(value)}'
         )
+
+    def _gone(self) -> str:
+        """Why the file is not there, with the repair as far as it is known."""
+        policy = re.search(r"policy(\d+)", self._file)
+        if policy is None:
+            return f"{self._path} is gone; the clocks have another driver now"
+        online = self._root / _CPU / f"cpu{policy[1]}" / "online"
+        return f"{self._path} is gone, as its CPU is offline; wake it: echo 1 | sudo tee {online}"
 
     def _command(self, value: str) -> str:
         return f"echo {value} | sudo tee {self._path}"

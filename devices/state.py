@@ -6,7 +6,6 @@ guessed.
 
 from __future__ import annotations
 
-import hmac
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from typing import Any
 
 from .cgroup import cgroup_cpus
 from .files import ROOT, read_integer, read_text, to_number
+from .host import host_hash
 from .journal import tuned_settings
 from .knobs import policies
 
@@ -34,7 +34,6 @@ _ENVIRONMENT = (
     "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE",
     "MKL_NUM_THREADS", "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES",
 )  # fmt: skip
-_HOST_KEY = b"elat host identity 1"
 
 
 def fingerprint(root: Path = ROOT) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def fingerprint(root: Path = ROOT) -> dict[str, Any]:
         ),
         "board": read_text(root / "sys/class/dmi/id/product_name")
         or read_text(root / "proc/device-tree/model"),
-        "host": _host(root),
+        "host": host_hash(root),
     }
     return _told(found)
 
@@ -197,13 +196,6 @@ def _caches(root: Path) -> dict[str, str]:
         if level and kind and size:
             found[f"L{level} {kind}"] = size
     return found
-
-
-def _host(root: Path) -> str | None:
-    machine_id = read_text(root / "etc/machine-id")
-    if not machine_id:
-        return None
-    return hmac.new(machine_id.encode(), _HOST_KEY, "sha256").hexdigest()[:16]
 
 
 def _meminfo(root: Path) -> dict[str, int]:

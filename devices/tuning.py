@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,15 @@ from types import FrameType
 from ..core.errors import ArtefactError, UnavailableError
 from .device import Device, Gpu
 from .files import ROOT
-from .journal import Change, Journal, begin_journal, end_journal, read_journal
+from .journal import (
+    Change,
+    Journal,
+    begin_journal,
+    end_journal,
+    journal_path,
+    keep_in_journal,
+    read_journal,
+)
 from .knobs import ClockLockKnob, FileKnob, Knob, PersistenceKnob, policies, turbo_knob
 from .nvml import open_gpu
 
@@ -47,7 +55,7 @@ def tuned(device: Device, root: Path = ROOT) -> Iterator[list[Change]]:
         UnavailableError: Another run tunes this machine or was killed while it did, or a setting
             cannot be written. Nothing is changed then.
     """
-    _refuse_second(read_journal())
+    _refuse_second(read_journal(), root)
     with ExitStack() as stack:
         wanted = _wanted(device, root, stack)
         changes = _plan(device, wanted)
@@ -72,12 +80,15 @@ def restore(root: Path = ROOT) -> list[str]:
     """Put back what a killed run left changed; says what was done with each setting.
 
     Raises:
-        UnavailableError: The run is still going on, or a setting cannot be written.
+        UnavailableError: The run is still going on or was on another machine, or a setting cannot
+            be put back; the others are all the same.
         ArtefactError: The journal is damaged or names something that is no clock.
     """
     journal = read_journal()
     if journal is None:
         return []
+    if not journal.is_of_this_machine(root):
+        raise _of_another_machine(journal)
     if journal.is_alive:
         raise UnavailableError(
             f"Process {journal.pid} still measures {journal.device} with --tune and puts all back "
@@ -91,9 +102,19 @@ def restore(root: Path = ROOT) -> list[str]:
         return _put_back(journal.device, journal.changes, _knobs_at(places, root, stack))
 
 
-def _refuse_second(journal: Journal | None) -> None:
+def _of_another_machine(journal: Journal) -> UnavailableError:
+    return UnavailableError(
+        f"{journal_path()} tells what --tune changed on another machine, {journal.host}, and is "
+        f"left alone. Put it back there: elat doctor {journal.device} --restore; or give this "
+        "machine an ELAT_HOME of its own. If that machine is gone or was this one, remove it."
+    )
+
+
+def _refuse_second(journal: Journal | None, root: Path) -> None:
     if journal is None:
         return
+    if not journal.is_of_this_machine(root):
+        raise _of_another_machine(journal)
     if journal.is_alive:
         raise UnavailableError(
             f"Process {journal.pid} measures {journal.device} with --tune on this machine; wait "
@@ -152,51 +173,74 @@ def _plan(device: Device, wanted: Sequence[tuple[Knob, str]]) -> list[Change]:
     return changes
 
 
-def _knobs_at(places: Sequence[str], root: Path, stack: ExitStack) -> dict[str, Knob]:
-    """The knobs that a journal names."""
-    found: dict[str, Knob] = {}
+def _knobs_at(
+    places: Sequence[str], root: Path, stack: ExitStack
+) -> dict[str, Knob | UnavailableError]:
+    """The knobs that a journal names; what keeps a GPU from being reached in place of its own."""
+    found: dict[str, Knob | UnavailableError] = {}
     for place in places:
         kind, _, rest = place.partition("/")
         number, _, setting = rest.partition("/")
         if kind != "gpu":
             found[place] = FileKnob(root, place)
         elif number.isdecimal() and setting in ("persistence", "clocks"):
-            opened = stack.enter_context(open_gpu(Gpu(index=int(number))))
-            found[place] = (PersistenceKnob if setting == "persistence" else ClockLockKnob)(opened)
+            kind_of_knob = PersistenceKnob if setting == "persistence" else ClockLockKnob
+            try:
+                found[place] = kind_of_knob(stack.enter_context(open_gpu(Gpu(index=int(number)))))
+            except UnavailableError as error:
+                found[place] = error
         else:
             raise ArtefactError(f"{place} is no setting that --tune changes.")
     return found
 
 
-def _put_back(device: str, changes: Sequence[Change], knobs: dict[str, Knob]) -> list[str]:
-    """Put `changes` back, the last one first, and forget the journal; says what was done.
+def _put_back(
+    device: str, changes: Sequence[Change], knobs: Mapping[str, Knob | UnavailableError]
+) -> list[str]:
+    """Put `changes` back, the last one first, and forget them; says what was done.
 
-    A setting that cannot be written does not keep the others from being put back.
+    A setting that cannot be put back stays in the journal and keeps no other one from it.
+
+    Raises:
+        UnavailableError: There is such a setting; says which, and what was done.
     """
     said: list[str] = []
-    errors: list[UnavailableError] = []
+    left: list[Change] = []
+    reasons: list[str] = []
     with _undisturbed():
         for change in reversed(changes):
-            knob = knobs[change.place]
-            now = knob.read()
-            if now is not None and now != change.after:
-                if now != change.before:
-                    text = f"{change.place} was set to {now} by somebody else meanwhile: left so"
-                    logger.warning(text)
-                    said.append(text)
-                continue
             try:
-                knob.write(change.before)
+                said += _put_one_back(change, knobs[change.place])
             except UnavailableError as error:
-                errors.append(error)
-            else:
-                said.append(f"{change.place} put back to {change.before}")
-        if errors:
+                left.insert(0, change)
+                reasons.append(f"{change.place} is not put back: {error}")
+        if left:
+            keep_in_journal(left)
+            done = f" {'; '.join(said)}." if said else ""
             raise UnavailableError(
-                f"{errors[0]} Then: elat doctor {device} --restore"
-            ) from errors[0]
+                f"{'. '.join(reasons)}. Then: elat doctor {device} --restore.{done}"
+            )
         end_journal()
     return said
+
+
+def _put_one_back(change: Change, knob: Knob | UnavailableError) -> list[str]:
+    """Put `change` back unless somebody else has; says what was done, if anything was.
+
+    Raises:
+        UnavailableError: It cannot be put back.
+    """
+    if isinstance(knob, UnavailableError):
+        raise knob
+    now = knob.read()
+    if now is None or now == change.after:
+        knob.write(change.before)
+        return [f"{change.place} put back to {change.before}"]
+    if now == change.before:
+        return []
+    text = f"{change.place} was set to {now} by somebody else meanwhile: left so"
+    logger.warning(text)
+    return [text]
 
 
 @contextmanager

@@ -227,6 +227,86 @@ def test_another_start_of_the_machine_undid_it_all(root, monkeypatch):
     assert not journal_path().exists()
 
 
+def machine(folder, name, boot, machine_id="image"):
+    """A machine that was left tuned, or one like it; both may be copies of one image."""
+    files = {
+        **FILES,
+        GOVERNOR: "performance",
+        "etc/machine-id": machine_id,
+        "proc/sys/kernel/hostname": name,
+        "proc/sys/kernel/random/boot_id": boot,
+    }
+    return write_files(folder / f"{name}-{boot}", files)
+
+
+def test_what_another_machine_left_is_let_alone(tmp_path, monkeypatch):
+    here, there = machine(tmp_path, "desk", "one"), machine(tmp_path, "rack", "two")
+    begin_journal("desk", [Change(GOVERNOR, "powersave", "performance")], here)
+    monkeypatch.setattr("elat.devices.journal.Journal.is_alive", False)
+    journal, before = journal_path().read_bytes(), snapshot(there)
+    with pytest.raises(UnavailableError, match=r"another machine, desk .*left alone.*ELAT_HOME"):
+        restore(there)
+    refused("another machine, desk", device(), there)
+    assert tuned_settings(there) == []
+    assert (journal_path().read_bytes(), snapshot(there)) == (journal, before)
+    assert restore(here) == [f"{GOVERNOR} put back to powersave"]
+
+
+def test_a_container_has_another_name_on_the_same_machine(tmp_path, monkeypatch):
+    begin_journal(
+        "desk", [Change(GOVERNOR, "powersave", "performance")], machine(tmp_path, "a", "one")
+    )
+    monkeypatch.setattr("elat.devices.journal.Journal.is_alive", False)
+    assert len(restore(machine(tmp_path, "b", "one", machine_id="other"))) == 1
+
+
+def test_two_machines_that_tell_no_start_are_told_apart_by_name(tmp_path, monkeypatch):
+    machines = machine(tmp_path, "desk", ""), machine(tmp_path, "rack", "")
+    begin_journal("desk", [Change(GOVERNOR, "powersave", "performance")], machines[0])
+    monkeypatch.setattr("elat.devices.journal.Journal.is_alive", False)
+    with pytest.raises(UnavailableError, match="another machine"):
+        restore(machines[1])
+    assert len(restore(machines[0])) == 1
+
+
+def test_a_cpu_that_is_offline_keeps_nothing_else_from_being_put_back(root, nvml, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    nvml.persistence = 1
+    write_files(root, {GOVERNOR: "performance", TURBO: "1"})
+    (root / OTHER).unlink()
+    places = {GOVERNOR: "powersave", OTHER: "schedutil"}
+    changes = [Change(place, before, "performance") for place, before in places.items()]
+    changes += [Change(TURBO, "0", "1"), Change("gpu/3/persistence", "0", "1")]
+    begin_journal("desk", changes, root)
+    monkeypatch.setattr("elat.devices.journal.Journal.is_alive", False)
+    with pytest.raises(UnavailableError) as told:
+        restore(root)
+    assert f"echo 1 | sudo tee {root}/{CPU}/cpu2/online" in str(told.value)
+    assert "There is no GPU 3" in str(told.value)
+    assert f"{GOVERNOR} put back to powersave" in str(told.value)
+    assert "elat doctor desk --restore" in str(told.value)
+    assert (root / GOVERNOR).read_text() == "powersave\n"
+    assert (root / TURBO).read_text() == "0\n"
+    assert read_journal().changes == (changes[1], changes[3])
+    refused("elat doctor desk --restore", device(), root)
+
+
+def test_what_was_left_is_put_back_once_its_cpu_is_there_again(root, monkeypatch):
+    write_files(root, {GOVERNOR: "performance"})
+    (root / OTHER).unlink()
+    places = {GOVERNOR: "powersave", OTHER: "schedutil"}
+    begin_journal("desk", [Change(p, b, "performance") for p, b in places.items()], root)
+    monkeypatch.setattr("elat.devices.journal.Journal.is_alive", False)
+    with pytest.raises(UnavailableError):
+        restore(root)
+    write_files(root, {GOVERNOR: "ondemand", OTHER: "performance"})
+    assert restore(root) == [f"{OTHER} put back to schedutil"], (
+        "the other one is nobody's any more"
+    )
+    assert (root / GOVERNOR).read_text() == "ondemand\n"
+    assert not journal_path().exists()
+
+
 @pytest.mark.parametrize(
     "place", ["etc/passwd", f"{CPU}/../../../etc/passwd", f"{GOVERNOR}/../x", "gpu/0/fan", "gpu/x"]
 )
