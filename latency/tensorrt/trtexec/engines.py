@@ -67,7 +67,6 @@ def find_engine(model: Path, workshop: Workshop) -> StoredEngine:
     """The engine of the ONNX file `model`, built now unless it was built before.
 
     Raises:
-        UnavailableError: trtexec cannot be started.
         UnsupportedOperatorError: TensorRT refuses a node.
         ConfigError: The version of trtexec has no such engines.
         MeasurementError: No engine comes out.
@@ -127,7 +126,7 @@ def temperature_of(gpu: int) -> float | None:
 
 
 def _build(model: Path, workshop: Workshop, identity: dict[str, Any], folder: Path) -> None:
-    """Write the files of an engine into the empty `folder`, the description last."""
+    """Write the files of an engine into the empty `folder`, the log too, the description last."""
     cache = workshop.timing_cache
     cache.parent.mkdir(parents=True, exist_ok=True)
     before = _hash_of(cache)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ....core.errors import MeasurementError, UnavailableError, UnsupportedOperatorError
+from ....core.errors import MeasurementError, UnsupportedOperatorError
 
 _BEAT_S = 0.5
-_PR_SET_PDEATHSIG = 1
 _WORDS = 600
 _ERRORS = 5
+
+# In a process group of its own trtexec would outlive a worker that is killed, and hold the GPU. So
+# it asks the kernel first to be killed with it (PR_SET_PDEATHSIG is 1), in a process that it takes
+# over: a function that runs between fork and exec is not safe beside threads.
+_LEASH = (
+    "import ctypes, os, signal, sys;"
+    "ctypes.CDLL(None).prctl(1, signal.SIGKILL);"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 _STAMP = re.compile(r"^(?:\[[\d/]+-[\d:]+\] )?")
 _PARSER_REFUSES = ("Failed to parse onnx file", "ModelImporter.cpp", "onnx2trt")
@@ -69,7 +77,6 @@ def run_trtexec(
         beat: Called twice a second meanwhile.
 
     Raises:
-        UnavailableError: The program cannot be started.
         UnsupportedOperatorError: The parser refuses the model, or there is no kernel for a node.
         MeasurementError: It fails in another way, or hangs.
     """
@@ -94,21 +101,15 @@ def run_trtexec(
 @contextmanager
 def _started(command: Sequence[str], folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The program at work; its process group is gone when the block ends, however it ends."""
-    libc = ctypes.CDLL(None)
     with log.open("wb") as output:
-        try:
-            process = subprocess.Popen(
-                list(command),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-                # In a group of its own it would outlive a worker that is killed, and hold the GPU.
-                preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
-            )
-        except OSError as error:
-            raise UnavailableError(f"{command[0]} cannot be started: {error}.") from error
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _LEASH, *command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
     try:
         yield process
     finally:

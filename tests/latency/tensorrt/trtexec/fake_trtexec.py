@@ -92,7 +92,8 @@ def errors(*texts):
 
 
 def parse(arguments, version, banner):
-    given, unknown = {}, []
+    given: dict[str, str] = {}
+    unknown = []
     for argument in arguments:
         name, _, value = argument.partition("=")
         known = name in VALUES if value else name in flags_of(version)
@@ -229,7 +230,8 @@ def run(given, version, trouble):
     mode = mode_of(given, version, trouble)
     say("Engine deserialized in 0.125 sec.")
     if trouble == "hang-run":
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+        sleep = [sys.executable, "-c", "import time; time.sleep(1000)"]
+        subprocess.Popen([*sleep, given["--loadEngine"]])
         time.sleep(1000)
     if trouble == "no-capture":
         say("The CUDA graph capture on the stream has failed.", "W")

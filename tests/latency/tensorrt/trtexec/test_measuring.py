@@ -19,11 +19,13 @@ from elat.latency.artefacts import ArtefactCache
 from elat.latency.condition import Cache, Condition
 from elat.latency.flags import Flag
 from elat.latency.imports.trtexec_times import TrtexecTimes
+from elat.latency.launcher import default_command, start_worker
 from elat.latency.measure import measure
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.sum import Sum
 from elat.latency.precision import Precision
 from elat.latency.protocol import SCREEN
+from elat.latency.runtimes.trtexec import Trtexec
 from elat.latency.sample import Clock, Interval
 from elat.latency.store import open_store
 from elat.latency.tensorrt.trtexec.worker import serve
@@ -273,29 +275,46 @@ def test_layers_that_are_no_json_are_left_out(trtexec, fresh):
 
 
 @pytest.mark.parametrize("trouble", ["hang-run", "hang-build"])
-def test_a_hung_program_is_ended_with_its_children(trtexec, fresh, monkeypatch, trouble):
+def test_a_hung_program_is_ended_with_its_children(trtexec, fresh, tmp_path, monkeypatch, trouble):
     monkeypatch.setattr("elat.latency.tensorrt.trtexec.engines.BUILD_PATIENCE", 1)
     wanted = condition()
     folder = fresh.artefact(CONV, wanted).folder
     if trouble == "hang-run":
         answer(fresh, wanted)
     trtexec.trouble(trouble)
-    before = _sleepers()
     began = time.monotonic()
     messages = served(request([folder], wanted, protocol=replace(QUICK, timeout_s=1.5).to_json()))
     assert "did not end within 1.5 s" in messages[-1]["error"]["message"]
     assert time.monotonic() - began < 15
-    assert _sleepers() <= before
+    assert not _at_work(tmp_path)
     assert sum(m.get("phase") == "load" for m in messages) > 1
 
 
-def _sleepers():
-    """Processes of the pretended program that still run."""
+def test_a_worker_that_is_killed_takes_the_program_with_it(trtexec, fresh, tmp_path):
+    wanted = condition()
+    line = json.dumps(request([fresh.artefact(CONV, wanted).folder], wanted)) + "\n"
+    trtexec.trouble("hang-build")
+    with start_worker(default_command(Trtexec.worker), 30) as worker:
+        worker.send(json.loads(line))
+        _wait_until(lambda: trtexec.commands and _at_work(tmp_path))
+        worker.kill()
+        _wait_until(lambda: not _at_work(tmp_path))
+
+
+def _wait_until(is_so):
+    """Wait until it is so, at most as long as a busy machine takes to start or end a process."""
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _at_work(folder):
+    """Processes that work on files in `folder`."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            line = path.read_bytes()
-            if b"time.sleep(1000)" in line or b"fake_trtexec.py" in line:
+            if str(folder).encode() in path.read_bytes():
                 found.add(path)
     return found
 
