@@ -35,15 +35,16 @@ from elat.latency.tensorrt.timing import (
 
 Work = Callable[[], object]
 ROUNDS, SLICE_MS = 40, 2.0
+GPU: Any = torch.cuda
 
 
 def works() -> dict[str, Work]:
     """Work of known kinds, outputs in place: nothing of it allocates."""
     device = torch.device("cuda:0")
     torch.manual_seed(0)
-    half = {"device": device, "dtype": torch.float16}
+    half: dict[str, Any] = {"device": device, "dtype": torch.float16}
     image = torch.randn(1, 96, 28, 28, **half).to(memory_format=torch.channels_last)
-    conv = torch.nn.Conv2d(96, 96, 3, padding=1, bias=False, **half)
+    conv: Any = torch.nn.Conv2d(96, 96, 3, padding=1, bias=False, **half)
     conv = conv.to(memory_format=torch.channels_last).eval()
     a, b = torch.randn(2048, 2048, **half), torch.randn(2048, 2048, **half)
     product = torch.empty_like(a)
@@ -55,8 +56,8 @@ def works() -> dict[str, Work]:
             tensor.mul_(1.0)
 
     return {
-        "spin of 100,000 cycles": lambda: torch.cuda._sleep(100_000),
-        "spin of 1,000,000 cycles": lambda: torch.cuda._sleep(1_000_000),
+        "spin of 100,000 cycles": lambda: GPU._sleep(100_000),
+        "spin of 1,000,000 cycles": lambda: GPU._sleep(1_000_000),
         "product of 2048 x 2048, fp16": lambda: torch.mm(a, b, out=product),
         "3x3 convolution, 96 channels, 28 x 28, fp16": lambda: conv(image),
         "128 MiB in place, fp16": lambda: large.mul_(1.0),
@@ -98,7 +99,7 @@ def summary(samples: list[Sample]) -> dict[str, Any]:
 
 def other_meters(work: Work) -> dict[str, float]:
     """The same work by torch's events around a thousand runs, and by triton's meters."""
-    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start, stop = (GPU.Event(enable_timing=True) for _ in range(2))
     for _ in range(50):
         work()
     torch.cuda.synchronize()
@@ -114,7 +115,7 @@ def other_meters(work: Work) -> dict[str, float]:
     except ImportError:
         return found
     found["triton do_bench (cold)"] = do_bench(work, return_mode="median") * 1e3
-    with torch.cuda.stream(torch.cuda.Stream()):
+    with torch.cuda.stream(GPU.Stream()):
         found["triton do_bench_cudagraph"] = do_bench_cudagraph(work, return_mode="median") * 1e3
     return found
 
@@ -123,7 +124,7 @@ def other_meters(work: Work) -> dict[str, float]:
 def on_stream(cuda: Cuda, work: Work) -> Iterator[tuple[Any, Callable[[], None]]]:
     """elat's stream, and what puts `work` on it; warm, so that nothing allocates any more."""
     with cuda.stream() as stream:
-        outside = torch.cuda.ExternalStream(int(stream))
+        outside = GPU.ExternalStream(int(stream))
 
         def enqueue() -> None:
             with torch.cuda.stream(outside):
@@ -161,7 +162,7 @@ def main(out: Path) -> None:
     api = load_api()
     if reason := missing_gpu_reason(api, 0):
         raise SystemExit(reason)
-    torch.cuda.init()
+    GPU.init()
     cuda = Cuda(api, 0)
     with ExitStack() as stack:
         gpu: NvidiaGpu | None

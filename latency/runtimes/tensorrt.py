@@ -203,6 +203,9 @@ def _opened(
         stack.callback(cuda.synchronise, stream)
         loaded.bind([*given, output])
         enqueue = partial(loaded.enqueue, int(stream))
+        # The first run settles what is inside the context; only then may runs be recorded.
+        enqueue()
+        cuda.synchronise(stream)
         way = stack.enter_context(_way(cuda, stream, enqueue, given, output, condition, options))
         yield _Session(
             GpuLoop(way, Gauge(gpu, _target_mhz(gpu, options))),

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from elat.core.errors import ConfigError, UnsupportedOperatorError
+from elat.core.errors import ConfigError, MeasurementError, UnsupportedOperatorError
 from elat.core.seeding import numpy_generator
 from elat.latency.artefacts import snr_db
 from elat.latency.export import seeded_module
@@ -26,6 +26,8 @@ from elat.latency.operators.conv import Conv
 from elat.latency.operators.linear import Linear
 from elat.latency.operators.pool import Pool
 from elat.latency.precision import Precision
+from elat.latency.tensorrt.engine import BuildSettings, build_engine
+from elat.latency.tensorrt.package import find_package
 
 from ...conformance.test_runtimes import BRANCHES, CASES, NETWORK
 
@@ -43,7 +45,7 @@ MIN_SNR_DB = {
     Precision.INT8: 15.0,
 }
 NETWORK_SNR_DB = {**MIN_SNR_DB, Precision.FP16: 30.0}
-CAPABILITIES = ("SM86", "SM120")
+CAPABILITIES = ("sm86", "sm120")
 SMALL = Conv(3, 8, 8, 3)
 LINEAR = Linear(32, 10)
 HSWISH = Activate(8, 6, Activation.HSWISH)
@@ -118,29 +120,14 @@ def test_the_same_graph_gives_the_same_bytes(precision):
 
 def _refusal(model, capabilities=CAPABILITIES):
     """Why TensorRT makes no engine of the file `model`; None if it makes one."""
-    trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
-
-    class Log(trt.ILogger):
-        def __init__(self):
-            super().__init__()
-            self.told = []
-
-        def log(self, severity, message):
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.told.append(message)
-
-    log = Log()
-    builder = trt.Builder(log)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(model):
-        return f"parser: {parser.get_error(0).desc()}"
-    config = builder.create_builder_config()
-    config.num_compute_capabilities = len(capabilities)
-    for index, name in enumerate(capabilities):
-        config.set_compute_capability(getattr(trt.ComputeCapability, name), index)
-    engine = builder.build_serialized_network(network, config)
-    return None if engine is not None else f"builder: {log.told[0]}"
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+    package = find_package("tensorrt_rtx")
+    for capability in capabilities:
+        try:
+            build_engine(package, model, BuildSettings(), source="it", capability=capability)
+        except MeasurementError as error:
+            return str(error)
+    return None
 
 
 @EVERY
@@ -162,37 +149,37 @@ def _int8_padded_with_a_constant():
     return model.SerializeToString()
 
 
-TURING = ("SM75",)
+TURING = ("sm75",)
 REFUSED = {
     "HardSwish in bf16": (
         _bf16_with_hard_swish,
         CAPABILITIES,
-        "parser: .*Only FLOAT, HALF or INT8",
+        "The parser of .*Only FLOAT, HALF or INT8",
     ),
     "uint8": (
         lambda: write_onnx(_graph(SMALL), _quantisation(SMALL)),
         CAPABILITIES,
-        "parser: .*unsupported input type of UINT8",
+        "The parser of .*unsupported input type of UINT8",
     ),
     "a quantised constant to pad with": (
         _int8_padded_with_a_constant,
         CAPABILITIES,
-        "builder: .*Quantized constant",
+        ".* builds no engine of it: .*Quantized constant",
     ),
     "bf16 on Turing": (
         lambda: _written(SMALL, Precision.BF16),
         TURING,
-        "builder: .*HW-specific datatypes: b16",
+        ".* builds no engine of it: .*HW-specific datatypes: b16",
     ),
     "a linear layer in fp32 on Turing": (
         lambda: _written(LINEAR, Precision.FP32),
         TURING,
-        "builder: .*FP32 GEMM is not supported",
+        ".* builds no engine of it: .*FP32 GEMM is not supported",
     ),
     "a linear layer in int8 on Turing": (
         lambda: _written(LINEAR, Precision.INT8),
         TURING,
-        "builder: .*FP32 GEMM is not supported",
+        ".* builds no engine of it: .*FP32 GEMM is not supported",
     ),
 }
 
