@@ -123,6 +123,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 
 def install() -> Any:
     """Make this process's TensorRT such a one; CUDA and NVML stay what they are."""
+    # What elat forbids TensorRT, unless the card allows it; the check of outputs notices it.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     module = fake_tensorrt.FakeTensorRt(cast(Any, None))
     module.__spec__ = ModuleSpec("tensorrt", None)
     setattr(fake_tensorrt, "Engine", GpuEngine)  # noqa: B010
