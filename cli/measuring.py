@@ -286,6 +286,7 @@ def calibrate(
     json: options.Json = False,
 ) -> None:
     """Measure whole networks and calibrate a latency model's sum to them."""
+    from ..devices.device import find_device
     from ..flows.calibrate import calibrate as fit_calibration
     from ..flows.calibrate import measure_networks, measured_networks, sample_networks
     from ..flows.fitting import find_latency
@@ -293,13 +294,14 @@ def calibrate(
     from ..search.spaces import find_space
 
     found = find_space(space)
-    model = find_latency(latency, device, found)
-    check_device(model.condition, device)
+    card = find_device(device)
+    model = find_latency(latency, card.id, found)
+    check_device(model.condition, card.id)
     sampled = sample_networks(found, networks, seed)
     with campaign(device, protocol, store, seed, tune=tune) as run:
         draw_measuring(measure_networks(run, found, sampled), f"{device} whole networks")
         measured = measured_networks(run, found, sampled)
-        calibrated = fit_calibration(model, device, found, measured)
+        calibrated = fit_calibration(model, card.id, found, measured)
     made = calibrated.calibration
     if made is None:
         raise AssertionError("a calibrated model has a calibration")

@@ -7,10 +7,12 @@ import shutil
 
 import pytest
 
+from elat.devices.device import card_paths
 from elat.flows.searching import SearchOrder, run_search
 from elat.latency.table import read_table, write_table
 
 ORT = ("--device", "local-ort")
+CARD = str(card_paths()["local-ort"])
 
 
 def search_on(flow, *more):
@@ -52,6 +54,11 @@ def search_on(flow, *more):
             ("search", "--space", "proxyless-tiny", *ORT, "--out", "run"),
             2,
             "A search needs a bound: give --bound-ms",
+        ),
+        (
+            ("calibrate", "--device", CARD, "--space", "proxyless-tiny"),
+            5,
+            r"no latency model for local-ort and proxyless-tiny; make one with: elat measure",
         ),
         (
             ("search", "--space", "proxyless-tiny", *ORT, "--bound-ms", "1", "--out", "run"),
