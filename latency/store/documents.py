@@ -72,15 +72,29 @@ class Documents:
         return {found[o]: o for o in wanted if o in found}
 
     def operators(self, numbers: Iterable[int]) -> dict[int, Operator]:
-        """The operators of `numbers`, by number."""
-        query = "SELECT id, json FROM operators WHERE id IN ({})"
-        rows = rows_among(self._db, query, sorted(set(numbers)))
-        return {number: from_json(self.parsed(text)) for number, text in rows}
+        """The operators of `numbers`, by number.
 
-    def protocols(self) -> dict[int, Protocol]:
-        """Every protocol, by number."""
-        rows = self._db.rows("SELECT id, json FROM protocols")
-        return {number: Protocol.from_json(self.parsed(text)) for number, text in rows}
+        Raises:
+            ArtefactError: One is not there, or not readable.
+        """
+        return {n: from_json(data) for n, data in self._documents(_OPERATORS, numbers).items()}
+
+    def protocols(self, numbers: Iterable[int]) -> dict[int, Protocol]:
+        """The protocols of `numbers`, by number.
+
+        Raises:
+            ArtefactError: One is not there, or not readable.
+        """
+        found = self._documents(_PROTOCOLS, numbers)
+        return {number: Protocol.from_json(data) for number, data in found.items()}
+
+    def environments(self, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """The fingerprints of `numbers`, by number, the oldest first.
+
+        Raises:
+            ArtefactError: One is not there, or not readable.
+        """
+        return self._documents(_ENVIRONMENTS, numbers)
 
     def parsed(self, text: str) -> Any:
         """The JSON document `text`.
@@ -103,6 +117,18 @@ class Documents:
             return Condition.from_json(self.parsed(text))
         except (KeyError, TypeError, ValueError) as error:
             raise self._db.corrupt(f"a condition is not readable: {error}") from error
+
+    def _documents(self, table: str, numbers: Iterable[int]) -> dict[int, Any]:
+        """The JSON documents of `numbers` in `table`, by number, which rises."""
+        wanted = sorted(set(numbers))
+        rows = dict(
+            rows_among(self._db, f"SELECT id, json FROM {table} WHERE id IN ({{}})", wanted)
+        )
+        if gone := [number for number in wanted if number not in rows]:
+            raise self._db.corrupt(
+                f"table {table} lacks the row with id {gone[0]}, which others refer to"
+            )
+        return {number: self.parsed(rows[number]) for number in wanted}
 
     def _add(self, table: str, document: Hashable, data: Mapping[str, Any]) -> int:
         number = self._known(table, document, data)

@@ -81,7 +81,7 @@ class Reader:
             self._launches([link.launch for link in reference], launches),
         )
         operators = self.documents.operators(cases)
-        protocols = self.documents.protocols()
+        protocols = self.documents.protocols(group[-1].protocol for group in cases.values())
         measurements = [
             Measurement(
                 operator=operators[operator],

@@ -261,9 +261,9 @@ class MeasurementStore:
             rows = [
                 unpacked(row, self._db, self._documents) for row in self._db.rows(query, number)
             ]
-            environments = self._environments(number)
-            protocols = self._documents.protocols()
-            operators = self._documents.operators({row.operator for row in rows})
+            environments = self._documents.environments(row.environment for row in rows)
+            protocols = self._documents.protocols(row.protocol for row in rows)
+            operators = self._documents.operators(row.operator for row in rows)
         for row in rows:
             yield Record(
                 operators[row.operator],
@@ -294,17 +294,16 @@ class MeasurementStore:
         return {operators[operator]: count for operator, count in rows}
 
     def environments(self, condition: Condition) -> list[dict[str, Any]]:
-        """The distinct fingerprints under which launches of `condition` were taken."""
-        return list(self._environments(self._documents.condition(condition)).values())
+        """The distinct fingerprints under which launches of `condition` were taken.
 
-    def _environments(self, condition: int) -> dict[int, dict[str, Any]]:
-        """The fingerprints of launches of a condition, by their numbers."""
+        Raises:
+            ArtefactError: One is not there, or not readable.
+        """
         rows = self._db.rows(
-            "SELECT id, json FROM environments WHERE id IN"
-            " (SELECT environment FROM launches WHERE condition = ?) ORDER BY id",
-            condition,
+            "SELECT DISTINCT environment FROM launches WHERE condition = ?",
+            self._documents.condition(condition),
         )
-        return {number: self._documents.parsed(text) for number, text in rows}
+        return list(self._documents.environments(row[0] for row in rows).values())
 
     def _row(self, record: Record) -> tuple[Any, ...]:
         return (

@@ -190,6 +190,32 @@ def test_a_launch_that_cannot_be_one_is_corruption(tmp_path, column, value):
         store.measurements(CONDITION)
 
 
+@pytest.mark.parametrize(
+    ("table", "ask"),
+    [
+        ("operators", lambda store: store.measurements(CONDITION)),
+        ("operators", lambda store: store.summaries(CONDITION)),
+        ("operators", lambda store: store.launch_counts(CONDITION)),
+        ("operators", lambda store: store.completed(CONDITION, STANDARD)),
+        ("operators", lambda store: list(store.records(CONDITION))),
+        ("protocols", lambda store: store.measurements(CONDITION)),
+        ("protocols", lambda store: list(store.records(CONDITION))),
+        ("environments", lambda store: store.environments(CONDITION)),
+        ("environments", lambda store: list(store.records(CONDITION))),
+    ],
+)
+def test_what_launches_refer_to_and_somebody_deleted_is_named(tmp_path, table, ask):
+    path = tmp_path / "store.db"
+    with open_store(path) as store:
+        store.record_launch(CONV, CONDITION, launch(), {}, "measured", protocol=STANDARD)
+        store.record_completion(CONV, CONDITION, STANDARD)
+    with closing(sqlite3.connect(path)) as damaged, damaged:
+        damaged.execute(f"DELETE FROM {table} WHERE id = 1")
+    said = rf"{path} .*table {table} lacks the row with id 1\b.*restore a copy"
+    with open_store(path, create=False) as store, pytest.raises(ArtefactError, match=said):
+        ask(store)
+
+
 def test_two_open_stores_see_each_other(where, store):
     with open_store(where) as second:
         second.record_launch(CONV, CONDITION, launch("a"), {}, "measured")
