@@ -106,7 +106,7 @@ def _of_another_machine(journal: Journal) -> UnavailableError:
     return UnavailableError(
         f"{journal_path()} tells what --tune changed on another machine, {journal.host}, and is "
         f"left alone. Put it back there: elat doctor {journal.device} --restore; or give this "
-        "machine an ELAT_HOME of its own. If that machine is gone or was this one, remove it."
+        "machine an ELAT_HOME of its own. Remove the file if that machine is gone or was this one."
     )
 
 
