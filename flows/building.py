@@ -14,8 +14,8 @@ from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition
 from ..latency.operators import Operator
 from ..latency.operators.serial import kind_of
+from ..latency.request import error_class
 from ..latency.runtimes import runtimes
-from ..latency.worker import error_class
 from ..search.spaces import find_space
 from .measuring import default_cache
 from .zoo import NetworkOrder, find_config

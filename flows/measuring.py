@@ -24,9 +24,9 @@ from ..latency.profiling.parts import profile_operator
 from ..latency.profiling.passes import Effort, unavailable_reason
 from ..latency.profiling.profile import Profile
 from ..latency.protocol import Protocol
+from ..latency.request import error_class
 from ..latency.store import MeasurementStore
 from ..latency.table import LatencyTable
-from ..latency.worker import error_class
 from ..search.architecture import Architecture
 from ..search.spaces import SearchSpace, space_names
 

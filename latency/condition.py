@@ -121,7 +121,7 @@ class Condition:
         return cls(
             device=device.id,
             runtime=section.name,
-            runtime_version=runtime.version(),
+            runtime_version=runtime.version(options),
             precision=section.precision,
             batch=section.batch,
             threads=section.threads,

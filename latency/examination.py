@@ -32,7 +32,7 @@ def runtime_checks(device: Device) -> list[Check]:
     runtime, name = runtimes[section.name](), f"runtime {section.name}"
     if reason := runtime.unavailable_reason():
         return [failed(name, reason, reason.rpartition(": ")[2])]
-    version = passed(name, runtime.version())
+    version = passed(name, runtime.version(section.options))
     if device.kind is DeviceKind.SIMULATED:
         return [version]
     condition = Condition.of(device)

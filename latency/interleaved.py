@@ -25,11 +25,11 @@ from .measure import MAX_ATTEMPTS, PERMANENT, Progress, Stage
 from .measurement import Failure
 from .operators import Operator
 from .protocol import Protocol
+from .request import error_class
 from .rounds import Case, Outcome, Plan, time_groups
 from .runtimes import runtimes
 from .sentinel import sentinel
 from .store import MeasurementStore
-from .worker import error_class
 
 
 @dataclass(frozen=True)

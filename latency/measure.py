@@ -22,10 +22,10 @@ from .launcher import default_command
 from .measurement import Failure, Measurement
 from .operators import Operator
 from .protocol import Protocol
+from .request import UNSUPPORTED, WRONG_OUTPUT, error_class
 from .rounds import Case, Outcome, Plan, time_groups
 from .runtimes import runtimes
 from .store import MeasurementStore
-from .worker import UNSUPPORTED, WRONG_OUTPUT, error_class
 
 # What another attempt cannot change: a result of its own, which search needs to know.
 PERMANENT = frozenset({UNSUPPORTED, WRONG_OUTPUT})

@@ -17,7 +17,7 @@ from .launcher import CRASH, WorkerLostError, WorkerProcess, start_worker
 from .measurement import Failure
 from .operators import Operator
 from .protocol import Protocol
-from .worker import UNAVAILABLE
+from .request import UNAVAILABLE
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..core.config import parse
 from ..core.errors import (
     ConfigError,
-    ElatError,
-    UnavailableError,
-    UnsupportedOperatorError,
-    WrongOutputError,
 )
 from ..core.seeding import numpy_generator
 from ..devices.state import cpu_ticks, fingerprint, state, steal_pct
@@ -45,67 +40,12 @@ from .cold import ColdSession, cache_sweep
 from .condition import Cache, Condition
 from .energy import EnergyOrder, read_energies
 from .launch import Launch
-from .protocol import Protocol
+from .request import BAD_REQUEST, CASE_ERRORS, Request, described
 from .runtimes import Runtime, Session, runtimes
 from .timing import Slot, WarmUp, interleave, make_slot, warm_up
 
-UNSUPPORTED, WRONG_OUTPUT, UNAVAILABLE = "UNSUPPORTED", "WRONG_OUTPUT", "UNAVAILABLE"
-RUNTIME, BAD_REQUEST = "RUNTIME", "BAD_REQUEST"
-
-# What a runtime may raise for one case; anything else ends the process, which its parent survives.
-_CASE_ERRORS = (ElatError, RuntimeError, ValueError, OSError, MemoryError)
 _SIGN_OF_LIFE_S = 0.5
 _COLD_LOOPS = 8
-
-
-def error_class(error: Exception) -> str:
-    """The class of failure under which `error` is stored."""
-    kinds: dict[type[Exception], str] = {
-        UnsupportedOperatorError: UNSUPPORTED,
-        WrongOutputError: WRONG_OUTPUT,
-        UnavailableError: UNAVAILABLE,
-    }
-    return next((name for kind, name in kinds.items() if isinstance(error, kind)), RUNTIME)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """One group to time, as the parent asked for it."""
-
-    cases: tuple[tuple[str, Path, int], ...]
-    sentinel: Path | None
-    condition: Condition
-    protocol: Protocol
-    seed: int
-    affinity: tuple[int, ...] | None
-    energy: EnergyOrder | None
-
-    @classmethod
-    def parse(cls, line: str) -> _Request:
-        """The request on `line`.
-
-        Raises:
-            ConfigError: It is none.
-        """
-        try:
-            data = json.loads(line)
-            sentinel, affinity = data["sentinel"], data["affinity"]
-            energy = data.get("energy")
-            return cls(
-                tuple(
-                    (str(c["case"]), Path(c["artefact"]), int(c["slices"])) for c in data["group"]
-                ),
-                None if sentinel is None else Path(sentinel),
-                Condition.from_json(data["condition"]),
-                Protocol.from_json(data["protocol"]),
-                int(data["seed"]),
-                None if affinity is None else tuple(int(cpu) for cpu in affinity),
-                None if energy is None else parse(EnergyOrder, energy, "energy"),
-            )
-        except (ValueError, TypeError, KeyError, ElatError) as error:
-            raise ConfigError(
-                f"Not a request: {type(error).__name__} {error}: {line[:200]!r}"
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -144,7 +84,7 @@ class Worker:
                 if not line.strip():
                     continue
                 try:
-                    request = _Request.parse(line)
+                    request = Request.parse(line)
                     pin(request.affinity)
                     runtime = self._runtime(request.condition.runtime)
                     self._open_sentinel(request, runtime, stack)
@@ -153,8 +93,8 @@ class Worker:
                     raise
                 except ConfigError as error:
                     self._say({"error": {"class": BAD_REQUEST, "message": str(error)}})
-                except _CASE_ERRORS as error:
-                    self._say({"error": _described(error)})
+                except CASE_ERRORS as error:
+                    self._say({"error": described(error)})
 
     def _runtime(self, name: str) -> Runtime:
         """The runtime called `name`, the same object for every request."""
@@ -168,7 +108,7 @@ class Worker:
             self._sweep = cache_sweep()
         return self._sweep
 
-    def _time_group(self, request: _Request, runtime: Runtime) -> None:
+    def _time_group(self, request: Request, runtime: Runtime) -> None:
         """Load, check and warm the group's cases, time those that are right, answer each."""
         ticks = cpu_ticks()
         with ExitStack() as stack:
@@ -177,8 +117,8 @@ class Worker:
                 self._say({"at": case, "phase": "load"})
                 try:
                     loaded.append(self._load(case, folder, repeats, request, runtime, stack))
-                except _CASE_ERRORS as error:
-                    self._say({"case": case, "error": _described(error)})
+                except CASE_ERRORS as error:
+                    self._say({"case": case, "error": described(error)})
             slots = [item.slot for item in loaded]
             with _no_garbage_collection():
                 interleave(
@@ -186,7 +126,7 @@ class Worker:
                     self._sentinel[2] if self._sentinel else None,
                     request.protocol,
                     numpy_generator(request.seed, "passes"),
-                    _CASE_ERRORS,
+                    CASE_ERRORS,
                     lambda index: self._sign_of_life(loaded[index].case),
                 )
             found = state() | runtime.state(request.condition)
@@ -202,7 +142,7 @@ class Worker:
         """The energy of every case that was timed, or why there is none."""
         timed = {i.case: i.slot.run_slice for i in loaded if i.slot.error is None}
         return read_energies(
-            order, timed, _CASE_ERRORS, lambda case: self._say({"at": case, "phase": "run"})
+            order, timed, CASE_ERRORS, lambda case: self._say({"at": case, "phase": "run"})
         )
 
     def _load(
@@ -210,7 +150,7 @@ class Worker:
         case: str,
         folder: Path,
         repeats: int,
-        request: _Request,
+        request: Request,
         runtime: Runtime,
         stack: ExitStack,
     ) -> _Loaded:
@@ -246,7 +186,7 @@ class Worker:
             session.facts(),
         )
 
-    def _open_sentinel(self, request: _Request, runtime: Runtime, stack: ExitStack) -> None:
+    def _open_sentinel(self, request: Request, runtime: Runtime, stack: ExitStack) -> None:
         """Open the sentinel that the request names, unless it is the one already open."""
         folder = request.sentinel
         if folder is None:
@@ -271,7 +211,7 @@ class Worker:
         environment: dict[str, Any],
     ) -> None:
         if item.slot.error is not None:
-            self._say({"case": item.case, "error": _described(item.slot.error)})
+            self._say({"case": item.case, "error": described(item.slot.error)})
             return
         launch = Launch(
             worker=f"{self._identity}/{self._group}",
@@ -298,10 +238,6 @@ class Worker:
         self._said_at = time.monotonic()
         self._out.write(json.dumps(message) + "\n")
         self._out.flush()
-
-
-def _described(error: Exception) -> dict[str, str]:
-    return {"class": error_class(error), "message": str(error) or type(error).__name__}
 
 
 def pin(affinity: tuple[int, ...] | None) -> None:

@@ -17,8 +17,8 @@ from ..condition import Cache, Condition
 from ..graph.ir import Activation, Graph, GraphBuilder
 from ..launcher import WorkerLostError, start_worker
 from ..precision import Precision
+from ..request import UNAVAILABLE
 from ..runtimes import runtimes
-from ..worker import UNAVAILABLE
 from .combine import Pass, Probe, Unprofiled, combine
 from .cover import model_name
 from .model_file import ModelFile, read_model

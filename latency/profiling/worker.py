@@ -34,9 +34,10 @@ from ...core.seeding import numpy_generator
 from ...devices.state import fingerprint
 from ..condition import Condition
 from ..protocol import SCREEN
+from ..request import error_class
 from ..sample import Clock
 from ..timing import Slot, interleave, make_slot, warm_up
-from ..worker import error_class, pin
+from ..worker import pin
 from .profilers import Profiler, profilers
 
 INPUTS = "inputs.npz"

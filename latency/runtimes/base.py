@@ -84,8 +84,11 @@ class Runtime(ABC):
         """Why this runtime cannot run here, with the repair, or None if it can."""
 
     @abstractmethod
-    def version(self) -> str:
+    def version(self, options: Mapping[str, Any] | None = None) -> str:
         """Name and version of the installed package, for the condition.
+
+        Args:
+            options: Which of several packages, where the runtime has an option for it.
 
         Raises:
             UnavailableError: It is not installed.

@@ -52,7 +52,7 @@ class OnnxRuntime(Runtime):
     def unavailable_reason(self) -> str | None:
         return None if find_spec("onnxruntime") else _MISSING
 
-    def version(self) -> str:
+    def version(self, options: Mapping[str, Any] | None = None) -> str:
         try:
             return f"onnxruntime {version('onnxruntime')}"
         except PackageNotFoundError:

@@ -59,7 +59,7 @@ class Simulated(Runtime):
     def unavailable_reason(self) -> str | None:
         return None
 
-    def version(self) -> str:
+    def version(self, options: Mapping[str, Any] | None = None) -> str:
         return "simulated 1"
 
     def options(self, given: Mapping[str, Any]) -> Options:

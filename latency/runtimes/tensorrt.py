@@ -79,10 +79,10 @@ class TensorRt(Runtime):
         except UnavailableError as error:
             return str(error)
 
-    def version(self) -> str:
+    def version(self, options: Mapping[str, Any] | None = None) -> str:
         from ..tensorrt.package import find_package
 
-        return str(find_package())
+        return str(find_package(_Options.model_validate(options or {}).package))
 
     def options(self, given: Mapping[str, Any]) -> Options:
         options: Options = parse(_Options, dict(given), "tensorrt options").model_dump()

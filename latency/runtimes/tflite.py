@@ -51,7 +51,7 @@ class TFLite(Runtime):
     def unavailable_reason(self) -> str | None:
         return None if installed_package() else _MISSING
 
-    def version(self) -> str:
+    def version(self, options: Mapping[str, Any] | None = None) -> str:
         package = installed_package()
         if package is None:
             raise UnavailableError(_MISSING)

@@ -40,9 +40,6 @@ class Trtexec(Runtime):
     worker: ClassVar[str] = "tensorrt.trtexec.worker"
     needs_gpu: ClassVar[bool] = True
 
-    def __init__(self) -> None:
-        self._path: str | None = None
-
     @property
     def suffix(self) -> str:
         return ".trt.onnx"
@@ -54,17 +51,14 @@ class Trtexec(Runtime):
             return str(error)
         return None
 
-    def version(self) -> str:
-        """The version of the program that `options` was last asked with, or of the one on PATH."""
-        from ..tensorrt.trtexec.tool import DEFAULT, find_trtexec
+    def version(self, options: Mapping[str, Any] | None = None) -> str:
+        from ..tensorrt.trtexec.tool import find_trtexec
 
-        return str(find_trtexec(self._path or DEFAULT))
+        return str(find_trtexec(_parsed(options or {}).path))
 
     def options(self, given: Mapping[str, Any]) -> Options:
-        options = _parsed(given)
-        self._path = options.path
-        found: Options = options.model_dump()
-        return found
+        options: Options = _parsed(given).model_dump()
+        return options
 
     def options_on(self, gpu: Gpu) -> Mapping[str, Any]:
         return {"gpu": gpu.index}

@@ -223,7 +223,7 @@ def test_launches_of_two_machines_at_the_same_time_are_no_pairs(live, tmp_path, 
                     store.record_launch(
                         operator, side.condition, own, {}, "simulated", environment={"host": host}
                     )
-    found = compared(CompareOrder(*map(str, paths)))
+    found = compared(CompareOrder(str(paths[0]), str(paths[1])))
     is_paired = hosts[0] == hosts[1]
     assert found.comparison.pairing is (Pairing.ROUNDS if is_paired else Pairing.NONE)
     assert any("different machines" in note for note in found.notes) is not is_paired

@@ -19,8 +19,8 @@ from elat.latency.measure import Stage
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.zero import Zero
 from elat.latency.protocol import SCREEN
+from elat.latency.request import UNSUPPORTED
 from elat.latency.store import open_store
-from elat.latency.worker import UNSUPPORTED
 
 CONDITION = Condition.of(Device("pretend", DeviceKind.SIMULATED, "", {"name": "simulated"}))
 CASES = tuple(Conv(3, 4 + 4 * i, resolution=8, kernel=3) for i in range(3))

@@ -22,11 +22,9 @@ from ....core.errors import ConfigError, MeasurementError
 from ....devices.state import fingerprint, state
 from ...condition import Cache
 from ...launch import Launch
+from ...request import BAD_REQUEST, CASE_ERRORS, Request, described
 from ...runtimes import Runtime, runtimes
-from ...worker import _CASE_ERRORS as CASE_ERRORS
-from ...worker import BAD_REQUEST, pin
-from ...worker import _described as described
-from ...worker import _Request as Request
+from ...worker import pin
 from .command import TrtexecOptions
 from .engines import identity_of
 from .timing import Bench, Timed, time_case
