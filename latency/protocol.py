@@ -29,7 +29,8 @@ class Protocol:
             that 2 ms keep the clock's share under 0.1 %.
         sentinel_ms: Least duration of a slice of the sentinel.
         sentinel_every: Slices between two slices of the sentinel.
-        settle_calls: Untimed runs before each slice, which bring the case back into the caches.
+        settle_calls: Untimed runs before each slice at most, which bring the case back into the
+            caches.
         group_size: Cases of one group at most; a kill loses no more than the group in flight.
         calibration_ms: Least duration of a sample while warming up.
         window: Samples of a warm-up window.
@@ -139,9 +140,9 @@ class Protocol:
             raise ArtefactError(f"Not a measuring protocol: {error}.") from error
 
 
-SCREEN = Protocol("screen", target=0.03, min_launches=3, max_launches=5, looks=(3, 5), passes=32)
+SCREEN = Protocol("screen", target=0.03, min_launches=3, max_launches=5, looks=(3, 5), passes=40)
 STANDARD = Protocol(
-    "standard", target=0.02, min_launches=5, max_launches=12, looks=(5, 8, 12), passes=32
+    "standard", target=0.02, min_launches=5, max_launches=12, looks=(5, 8, 12), passes=40
 )
 REFERENCE = Protocol(
     "reference",

@@ -26,6 +26,7 @@ from .runtimes.base import Loop
 from .sample import Clock, Sample
 
 _MAX_LOOPS = 1 << 20
+_SETTLING = 0.25
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,11 @@ def make_slot(
 ) -> Slot:
     """A slot whose slices last `minimum_ms` at least.
 
-    A run that fills a slice alone is settled by one run before it, not by several.
+    Settling takes a quarter of that at most, but for the one run that it always is.
     """
     loops = max(1, ceil(minimum_ms / warm.run_ms))
-    return Slot(session, loops, min(protocol.settle_calls, loops), repeats)
+    quick = int(_SETTLING * minimum_ms / warm.run_ms)
+    return Slot(session, loops, min(protocol.settle_calls, max(1, quick)), repeats)
 
 
 def interleave(
