@@ -19,14 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .common_mode import MIN_OTHERS
-from .estimate import (
-    TRIM_FROM,
-    WINSORISED_FREEDOM,
-    WINSORISED_LOW,
-    drift_sd,
-    shared_share,
-    trimmed,
-)
+from .estimate import drift_sd, mean_variance, shared_share
 from .measurement import Measurement
 from .moderation import moderated
 from .pairing import Pairs
@@ -112,12 +105,9 @@ def unpaired(cases: Both, basis: Basis, shift: float) -> Effects:
 
 def _means(launches: Sequence[Vector]) -> tuple[Vector, tuple[Vector, Vector]]:
     """Trimmed mean of each of `launches`; its variance and degrees of freedom, moderated."""
-    found = np.array([trimmed(values) for values in launches], dtype=np.float64).reshape(-1, 3)
+    found = np.array([mean_variance(values) for values in launches], np.float64).reshape(-1, 3)
     counts = np.array([len(values) for values in launches], dtype=np.float64)
-    is_trimmed = counts >= TRIM_FROM
-    freedoms = np.maximum(found[:, 2] * np.where(is_trimmed, WINSORISED_FREEDOM, 1.0), 1.0)
-    low = np.where(is_trimmed, 1 + WINSORISED_LOW / counts**2, 1.0)
-    variances, freedoms = moderated(found[:, 1] ** 2 * low * counts, freedoms)
+    variances, freedoms = moderated(found[:, 1] * counts, np.maximum(found[:, 2], 1.0))
     return found[:, 0], (variances / counts, freedoms)
 
 

@@ -37,8 +37,8 @@ UNFOLLOWED_SHARE = 0.2
 _PLATEAU = 0.9
 # Of few normal values the winsorised variance is too low by this over their number squared (18 %
 # for 5, 6 % for 8), and spreads as with a tenth fewer degrees of freedom (20,000 draws each).
-WINSORISED_LOW = 4.5
-WINSORISED_FREEDOM = 0.9
+_WINSORISED_LOW = 4.5
+_WINSORISED_FREEDOM = 0.9
 
 
 def trimmed(values: NDArray[np.float64]) -> tuple[float, float, int]:
@@ -56,6 +56,18 @@ def trimmed(values: NDArray[np.float64]) -> tuple[float, float, int]:
     winsorised = np.clip(ordered, kept[0], kept[-1])
     error = float(np.std(winsorised, ddof=1)) / ((1 - 2 * cut / n) * math.sqrt(n))
     return float(kept.mean()), error, n - 2 * cut - 1
+
+
+def mean_variance(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Trimmed mean, its variance, degrees of freedom; right for few normal values, too.
+
+    The variance of one value is infinite, with no degree of freedom.
+    """
+    mean, error, freedom = trimmed(values)
+    if len(values) < TRIM_FROM:
+        return mean, error**2, freedom
+    low = 1 + _WINSORISED_LOW / len(values) ** 2
+    return mean, error**2 * low, _WINSORISED_FREEDOM * freedom
 
 
 def trimmed_mean(values: Sequence[float]) -> float:
@@ -103,19 +115,15 @@ def half_widths(
         drift: Standard deviation of the drift (`drift_sd`).
         level: Of confidence, between 0 and 1.
     """
-    _, error, freedom = trimmed(values)
-    if freedom < 1:
+    _, variance, freedom = mean_variance(values)
+    if not freedom:
         return math.inf, 0.0
-    variance, free = error**2, float(freedom)
-    if len(values) >= TRIM_FROM:
-        variance *= 1 + WINSORISED_LOW / len(values) ** 2
-        free *= WINSORISED_FREEDOM
     if common:
         of_common = float(np.var(common, ddof=1)) / len(common)
-        variance, free = _sum_of_variances((variance, free), (of_common, len(common) - 1.0))
+        variance, freedom = _sum_of_variances((variance, freedom), (of_common, len(common) - 1.0))
     tail = 0.5 + level / 2
     by_drift = _normal_quantile(tail) * drift * math.sqrt(shared_share(times_s))
-    return _student_quantile(tail, free) * math.sqrt(variance), by_drift
+    return _student_quantile(tail, freedom) * math.sqrt(variance), by_drift
 
 
 def _sum_of_variances(*terms: tuple[float, float]) -> tuple[float, float]:

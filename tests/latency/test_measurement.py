@@ -14,18 +14,17 @@ from scipy import stats
 
 from elat.core.errors import ConfigError, MeasurementError
 from elat.latency.condition import Condition, Method, Precision
+from elat.latency.effects import Basis, unpaired
 from elat.latency.estimate import (
     DRIFT_S,
     DRIFT_SD,
     DRIFT_SD_RAW,
     UNFOLLOWED_SHARE,
-    WINSORISED_FREEDOM,
-    WINSORISED_LOW,
     drift_sd,
     half_widths,
     is_at_floor,
+    mean_variance,
     shared_share,
-    trimmed,
 )
 from elat.latency.flagging import MEASURED_FLAGS
 from elat.latency.flags import Flag, Grade
@@ -113,19 +112,37 @@ def test_the_interval_of_many_launches_is_that_of_the_trimmed_mean(has_sentinel)
     found = of_values(values, slowness=(0.0,) * 10 if has_sentinel else ())
     error = stats.mstats.trimmed_stde(found.launch_log, limits=(0.2, 0.2))
     by_scatter, by_drift = found.half_widths
-    error *= math.sqrt(1 + WINSORISED_LOW / 10**2)
-    freedom = WINSORISED_FREEDOM * (10 - 2 * 2 - 1)
+    error *= math.sqrt(1 + 4.5 / 10**2)
+    freedom = 0.9 * (10 - 2 * 2 - 1)
     assert by_scatter == pytest.approx(stats.t.ppf(0.975, freedom) * error, rel=1e-6)
     expected = stats.norm.ppf(0.975) * (DRIFT_SD if has_sentinel else DRIFT_SD_RAW)
     assert by_drift == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("count", [5, 8, 12])
-def test_the_correction_of_the_winsorised_variance_is_what_normal_values_need(count):
+@pytest.mark.parametrize("count", [3, 5, 8, 12])
+def test_the_variance_of_a_mean_is_that_of_few_normal_values(count):
     rng = np.random.default_rng(count)
-    drawn = [trimmed(rng.normal(0, 1, count)) for _ in range(4000)]
-    found = np.mean([error**2 for _, error, _ in drawn]) * (1 + WINSORISED_LOW / count**2)
-    assert found == pytest.approx(np.var([mean for mean, _, _ in drawn]), rel=0.07)
+    means, variances, freedoms = zip(
+        *(mean_variance(rng.normal(0, 1, count)) for _ in range(4000)), strict=True
+    )
+    assert np.mean(variances) == pytest.approx(np.var(means), rel=0.07)
+    assert set(freedoms) == {count - 1 if count < 5 else 0.9 * (count - 2 * (count // 5) - 1)}
+
+
+def test_one_value_has_a_mean_of_no_known_variance():
+    assert mean_variance(np.array([2.0])) == (2.0, math.inf, 0.0)
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_an_interval_and_a_comparison_take_the_same_variance(count):
+    """Of fewer than six cases, which lend each other no certainty."""
+    found = of_values(np.exp(np.random.default_rng(0).normal(0, 0.02, count)))
+    scatter_a, _, scatter_b, _ = unpaired([(found, found)], Basis.TIME, 0.0).parts
+    (variance,), (freedom,) = scatter_a
+    assert (variance, freedom) == pytest.approx(mean_variance(found.launch_log)[1:])
+    by_scatter, _ = found.half_widths
+    assert by_scatter == pytest.approx(stats.t.ppf(0.975, freedom) * math.sqrt(variance))
+    assert scatter_b == scatter_a
 
 
 def test_the_drift_left_grows_with_how_far_the_machine_was_from_its_reference_speed():
