@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum, hypot
 from operator import attrgetter
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.operators import Operator
 from ..latency.store import MeasurementStore
+from ..latency.sums import sum_interval_ms, sum_ms
 from ..reports.aggregation import (
     COSTS,
     KIND,
@@ -121,14 +121,12 @@ class _Prices:
         Raises:
             MissingOperatorError: One was not measured.
         """
-        found = [(w, self._measured(case)) for case, w in _weights(parts).items()]
-        ms = fsum(weight * measured.latency_ms for weight, measured in found)
-        return Time(ms, hypot(*(weight * _half_ms(measured) for weight, measured in found)))
+        return _time([(self._measured(case), w) for case, w in _weights(parts).items()])
 
     def whole(self, operator: Operator) -> Time | None:
         """Of a network measured as it stands; None if it could not be."""
         found = self.known.get(operator)
-        return None if found is None else Time(found.latency_ms, _half_ms(found))
+        return None if found is None else _time([(found, 1.0)])
 
     def _measured(self, operator: Operator) -> Measurement:
         if operator not in self.known:
@@ -148,9 +146,11 @@ def _weights(parts: Iterable[Terms]) -> dict[Operator, float]:
     return {case: weight for case, weight in weights.items() if weight != 0.0}
 
 
-def _half_ms(measurement: Measurement) -> float:
-    low, high = measurement.interval()
-    return (high - low) / 2
+def _time(terms: Sequence[tuple[Measurement, float]]) -> Time:
+    """The sum of `terms`; its interval reaches to both sides as far as to the further one."""
+    ms = sum_ms(terms)
+    low_ms, high_ms = sum_interval_ms(terms)
+    return Time(ms, max(ms - low_ms, high_ms - ms))
 
 
 def _network_cost(prices: _Prices, shape: Shape, family: Family) -> NetworkCost:

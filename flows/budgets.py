@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ..core.config import Settings, parse, read_yaml
 from ..core.errors import ConfigError
-from ..latency.budget import LEVEL, Held, Limit, Line, check_limits
+from ..latency.budget import Held, Limit, Line, check_limits
 from ..latency.condition import Condition, Method
 from ..latency.measure import Progress
 from ..latency.methods import METHODS
@@ -20,6 +20,7 @@ from ..latency.methods.recipe import RecipeMethod
 from ..latency.operators import Operator
 from ..latency.operators.serial import from_json
 from ..latency.runtimes import runtimes
+from ..latency.sums import LEVEL
 from ..search.architecture import Architecture
 from ..search.spaces import SearchSpace
 from .measuring import Campaign, measure_cases
@@ -104,9 +105,8 @@ def check_budget(campaign: Campaign, budget: Budget) -> BudgetReport:
     """The limits against what the campaign's store holds."""
     condition = campaign.condition.of_models
     origin = runtimes[condition.runtime].origin
-    measured = {
-        m.operator: m for m in campaign.store.measurements(condition) if m.origin == origin
-    }
+    found = campaign.store.measurements(condition, budget.cases)
+    measured = {m.operator: m for m in found if m.origin == origin}
     lines = tuple(check_limits(budget.limits, measured, budget.level))
     return BudgetReport(lines, condition, origin)
 

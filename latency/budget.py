@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,8 +9,7 @@ from enum import StrEnum
 from ..core.errors import MeasurementError
 from .measurement import Measurement
 from .operators import Operator
-
-LEVEL = 0.95
+from .sums import LEVEL, sum_interval_ms, sum_ms
 
 
 class Held(StrEnum):
@@ -72,31 +70,18 @@ def check_limits(
 
 
 def _line(limit: Limit, measured: Mapping[Operator, Measurement], level: float) -> Line:
-    """How far a sum reaches to a side is the root of the sum of the squares of what its parts do.
-
-    Models err independently. Their intervals reach further up than down, so that each side has a
-    half-width of its own; a limit on one model is held against that model's own interval.
-    """
     missing = [model for model, _ in limit.terms if model not in measured]
     if missing:
         return Line(limit, Held.UNKNOWN, reason=f"{missing[0]} could not be measured")
-    latency_ms = sum(weight * measured[model].latency_ms for model, weight in limit.terms)
+    terms = [(measured[model], weight) for model, weight in limit.terms]
+    latency_ms = sum_ms(terms)
     try:
-        reach = [_reach_ms(measured[model], weight, level) for model, weight in limit.terms]
+        low_ms, high_ms = sum_interval_ms(terms, level)
     except MeasurementError as error:
         return Line(limit, Held.UNKNOWN, latency_ms, reason=str(error))
-    low_ms = latency_ms - math.hypot(*(down for down, _ in reach))
-    high_ms = latency_ms + math.hypot(*(up for _, up in reach))
     held = Held.UNSURE
     if high_ms <= limit.allowed_ms:
         held = Held.OK
     elif low_ms > limit.allowed_ms:
         held = Held.OVER
     return Line(limit, held, latency_ms, low_ms, high_ms)
-
-
-def _reach_ms(measurement: Measurement, weight: float, level: float) -> tuple[float, float]:
-    """How far `weight` times the latency may lie below what was measured, and how far above."""
-    low_ms, high_ms = measurement.interval(level)
-    ends = sorted((weight * low_ms, weight * high_ms))
-    return weight * measurement.latency_ms - ends[0], ends[1] - weight * measurement.latency_ms

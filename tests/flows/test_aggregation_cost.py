@@ -155,6 +155,16 @@ def test_a_part_costs_what_the_roofline_says(measured):
     assert cost.join.ms == pytest.approx(10 * (3 * 48 * 4 / 10e6 + 1e-3), rel=0.02)
 
 
+def test_a_half_width_reaches_as_far_as_the_interval_does(measured):
+    """Which is further up than down."""
+    (whole, *_) = device_costs(measured.store, measured.device, "screen", (TINY,)).networks
+    network_of = network(TINY, FAMILY[whole.name])
+    found = measured.store.measurement(network_of, measured.condition.of_models)
+    _, high_ms = found.interval()
+    assert whole.whole.ms == pytest.approx(found.latency_ms, rel=1e-12)
+    assert whole.whole.half_ms == pytest.approx(high_ms - found.latency_ms, rel=1e-9)
+
+
 def test_nothing_is_measured_twice(measured):
     assert list(measure_costs(measured, (TINY,))) == []
 
