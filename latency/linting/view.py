@@ -129,9 +129,10 @@ class View:
 
     @cached_property
     def step(self) -> float:
-        """Step of the values: the largest power of ten that all are multiples of, or 0.
+        """Step of the values: the first of 1, 0.1, ..., 10^-12 that all are multiples of, or 0.
 
-        Values that no power down to 10^-12 divides have the step of their float format.
+        It is 0 where none divides them, and where the first that does would give a value ten
+        digits or more: as far as can be told, such values have the step of their float format.
         """
         values = self.values[np.isfinite(self.values)]
         for digits in range(13):
