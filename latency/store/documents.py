@@ -121,9 +121,8 @@ class Documents:
     def _documents(self, table: str, numbers: Iterable[int]) -> dict[int, Any]:
         """The JSON documents of `numbers` in `table`, by number, which rises."""
         wanted = sorted(set(numbers))
-        rows = dict(
-            rows_among(self._db, f"SELECT id, json FROM {table} WHERE id IN ({{}})", wanted)
-        )
+        query = f"SELECT id, json FROM {table} WHERE id IN ({{}})"
+        rows: dict[int, str] = {row[0]: row[1] for row in rows_among(self._db, query, wanted)}
         if gone := [number for number in wanted if number not in rows]:
             raise self._db.corrupt(
                 f"table {table} lacks the row with id {gone[0]}, which others refer to"

@@ -169,7 +169,9 @@ def test_a_killed_run_that_nobody_waited_for_runs_no_more(root):
         os.kill(os.getpid(), signal.SIGKILL)
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        assert read_journal().pid == pid
+        journal = read_journal()
+        assert journal is not None
+        assert journal.pid == pid
         refused("was killed", device(), root)
         assert restore(root) == [f"{GOVERNOR} put back to powersave"]
     finally:
@@ -287,7 +289,9 @@ def test_a_cpu_that_is_offline_keeps_nothing_else_from_being_put_back(root, nvml
     assert "elat doctor desk --restore" in str(told.value)
     assert (root / GOVERNOR).read_text() == "powersave\n"
     assert (root / TURBO).read_text() == "0\n"
-    assert read_journal().changes == (changes[1], changes[3])
+    journal = read_journal()
+    assert journal is not None
+    assert journal.changes == (changes[1], changes[3])
     refused("elat doctor desk --restore", device(), root)
 
 
