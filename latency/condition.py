@@ -163,7 +163,7 @@ class Condition:
     @property
     def engine(self) -> str:
         """Runtime and installed version, in words."""
-        repeated = self.runtime_version.startswith(self.runtime)
+        repeated = self.runtime in self.runtime_version
         return self.runtime_version if repeated else f"{self.runtime} {self.runtime_version}"
 
     def __str__(self) -> str:
