@@ -48,6 +48,6 @@ def _local_checks(device: Device, root: Path, interval_s: float) -> Iterator[Che
     yield from load_checks(device.gates, found, watched, cores)
     yield from clock_speed_checks(device, found, watched, root)
     yield from placement_checks(device, found, watched, cores, root)
-    yield from system_checks(found, fingerprint(root))
+    yield from system_checks(found, fingerprint(root), root)
     yield energy_check(device, root)
     yield from gpu_checks(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ...core.errors import ArtefactError
@@ -15,18 +16,21 @@ _SLOW_SOURCES = ("hpet", "acpi_pm", "jiffies", "refined-jiffies", "pit")
 _SOURCES = "/sys/devices/system/clocksource/clocksource0"
 
 
-def system_checks(found: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[Check]:
+def system_checks(
+    found: Mapping[str, Any], identity: Mapping[str, Any], root: Path
+) -> Iterator[Check]:
     """Clock, memory pages, what `--tune` left behind, and the machine's name.
 
     Args:
         found: The state, as `devices.state.state` tells it.
         identity: The fingerprint, as `devices.state.fingerprint` tells it.
+        root: Folder that holds `proc` and `sys`; another one serves tests.
     """
     yield _clock(found)
     yield _clock_source(identity.get("clock_source"))
     yield _recorded("huge pages", identity.get("transparent_hugepages"))
     yield _recorded("address randomisation", identity.get("address_randomisation"))
-    yield _left_tuned()
+    yield _left_tuned(root)
     yield _identity(identity)
 
 
@@ -53,7 +57,7 @@ def _recorded(name: str, value: str | None) -> Check:
     return unknown(name) if value is None else passed(name, f"{value} (recorded)")
 
 
-def _left_tuned() -> Check:
+def _left_tuned(root: Path) -> Check:
     """Whether a run with `--tune` was killed before it put the clocks back."""
     name = "left tuned"
     try:
@@ -63,6 +67,8 @@ def _left_tuned() -> Check:
     if journal is None:
         return passed(name, "nothing")
     changes = "; ".join(map(str, journal.changes))
+    if not journal.is_of_this_machine(root):
+        return passed(name, f"nothing here; on another machine that shares ELAT_HOME: {changes}")
     if journal.is_alive:
         return passed(name, f"process {journal.pid} measures with --tune: {changes}")
     return warned(name, f"by a killed run: {changes}", f"elat doctor {journal.device} --restore")

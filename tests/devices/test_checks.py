@@ -207,6 +207,11 @@ def test_what_a_killed_run_left_tuned_is_warned_of(tmp_path, monkeypatch):
     monkeypatch.setattr("elat.devices.journal.Journal.is_alive", False)
     left = examined(tmp_path, monkeypatch, {})["left tuned"]
     assert (left.status, left.repair) == ("warn", "elat doctor desk --restore")
+    monkeypatch.setattr(
+        "elat.devices.journal.Journal.is_of_this_machine", lambda self, root: False
+    )
+    elsewhere = examined(tmp_path, monkeypatch, {})["left tuned"]
+    assert (elsewhere.status, "another machine" in elsewhere.found) == ("pass", True)
 
 
 def test_energy_is_there_absent_hidden_or_not_as_the_card_says(tmp_path, monkeypatch):
