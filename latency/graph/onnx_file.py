@@ -96,6 +96,12 @@ def write_onnx(
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def scales_in(model: ModelProto) -> list[list[float]] | None:
+    """Scale and zero point of each input and of the output of a quantised file; None of others."""
+    told = {entry.key: entry.value for entry in model.metadata_props}.get(SCALES_KEY)
+    return None if told is None else json.loads(told)
+
+
 class _Writer:
     def __init__(self, graph: Graph, quantisation: Quantisation | None, dialect: Dialect) -> None:
         self._graph = graph

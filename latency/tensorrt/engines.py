@@ -8,10 +8,9 @@ kept from one model to the next, for each version and GPU.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,17 +112,30 @@ def find_engine(
         "settings": asdict(settings),
         "place": asdict(place),
     }
+    return kept_engine(
+        model,
+        sha256_of(canonical_json(identity))[:32],
+        lambda made: _build(data, str(model), package, settings, place, identity, made),
+    )
+
+
+def kept_engine(model: Path, name: str, build: Callable[[Path], None]) -> StoredEngine:
+    """The engine called `name` beside `model`; `build` writes it into an empty folder if need be.
+
+    Raises:
+        ArtefactError: The engine that is there was changed.
+    """
     engines = model.parent / FOLDER
-    folder = engines / sha256_of(canonical_json(identity))[:32]
+    folder = engines / name
     if (folder / DESCRIPTION).exists():
         found = StoredEngine(folder, read_json(folder / DESCRIPTION))
         found.plan()
         return found
     engines.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=engines) as name:
-        made = Path(name) / "engine"
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=engines) as new:
+        made = Path(new).absolute() / "engine"
         made.mkdir()
-        _build(data, str(model), package, settings, place, identity, made)
+        build(made)
         try:
             made.rename(folder)
         except OSError:
@@ -143,7 +155,7 @@ def _build(
     folder: Path,
 ) -> None:
     """Write the files of an engine into the empty `folder`, the description last."""
-    kept = timing_cache_path(package, place)
+    kept = timing_cache_path(f"{package} {place.gpu} {place.capability}")
     before = kept.read_bytes() if package.is_classic and kept.exists() else b""
     built = build_engine(
         package,
@@ -175,9 +187,9 @@ def _build(
     write_json(folder / DESCRIPTION, description)
 
 
-def timing_cache_path(package: Package, place: Place) -> Path:
-    """Where the builder keeps what it measured on a GPU, for every model built there."""
-    slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{package} {place.gpu} {place.capability}")
+def timing_cache_path(where: str) -> Path:
+    """Where a builder keeps what it measured, for all models; `where` is its version and GPU."""
+    slug = re.sub(r"[^A-Za-z0-9.]+", "-", where)
     return elat_home() / "timing-caches" / f"{slug}.bin"
 
 
@@ -186,11 +198,9 @@ def _scales(model: bytes) -> list[list[float]] | None:
     import onnx
     from google.protobuf.message import DecodeError
 
-    from ..graph.onnx_file import SCALES_KEY
+    from ..graph.onnx_file import scales_in
 
     try:
-        entries = onnx.load_from_string(model).metadata_props
+        return scales_in(onnx.load_from_string(model))
     except DecodeError as error:
         raise ArtefactError(f"The model is no ONNX file: {error}.") from error
-    text = {entry.key: entry.value for entry in entries}.get(SCALES_KEY)
-    return None if text is None else json.loads(text)

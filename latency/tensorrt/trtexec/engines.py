@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ....core.artefact import canonical_json, elat_home, read_json, sha256_of, write_json
+from ....core.artefact import canonical_json, read_json, sha256_of, write_json
 from ....core.errors import ArtefactError, MeasurementError, UnavailableError
 from ....devices.device import Gpu
 from ....devices.nvml import open_gpu
 from ...precision import Precision
-from ..engines import DESCRIPTION, FOLDER, LAYERS, PLAN, StoredEngine
+from ..engines import DESCRIPTION, LAYERS, PLAN, StoredEngine, kept_engine, timing_cache_path
 from .command import TrtexecOptions, build_command
 from .model_file import read_ends
 from .process import Finished, run_trtexec
@@ -47,8 +45,7 @@ class Workshop:
     def timing_cache(self) -> Path:
         """Where the builder keeps what it measured, for every model."""
         gpu = self.gpu or f"gpu {self.options.gpu}"
-        slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"trtexec {self.tool.version} {gpu}")
-        return elat_home() / "timing-caches" / f"{slug}.bin"
+        return timing_cache_path(f"trtexec {self.tool.version} {gpu}")
 
     def identity(self, model: bytes) -> dict[str, Any]:
         """All that decides the engine of `model`."""
@@ -72,26 +69,12 @@ def find_engine(model: Path, workshop: Workshop) -> StoredEngine:
         MeasurementError: No engine comes out.
         ArtefactError: The engine that is there was changed.
     """
-    data = model.read_bytes()
-    identity = workshop.identity(data)
-    engines = model.parent / FOLDER
-    folder = engines / f"trtexec-{sha256_of(canonical_json(identity))[:32]}"
-    if (folder / DESCRIPTION).exists():
-        found = StoredEngine(folder, read_json(folder / DESCRIPTION))
-        found.plan()
-        return found
-    engines.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=engines) as name:
-        made = Path(name).absolute() / "engine"
-        made.mkdir()
-        _build(model.absolute(), workshop, identity, made)
-        try:
-            made.rename(folder)
-        except OSError:
-            # Another process was faster.
-            if not folder.exists():
-                raise
-    return StoredEngine(folder, read_json(folder / DESCRIPTION))
+    identity = workshop.identity(model.read_bytes())
+    return kept_engine(
+        model,
+        f"trtexec-{sha256_of(canonical_json(identity))[:32]}",
+        lambda made: _build(model.absolute(), workshop, identity, made),
+    )
 
 
 def ensure_built_here(engine: StoredEngine, finished: Finished) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ....core.errors import ArtefactError, ConfigError, MeasurementError
 from ..tensors import FORMATS, TensorInfo
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, ValueInfoProto
+    from onnx import ValueInfoProto
 
     from ...graph.ir import Array
 
@@ -32,6 +32,8 @@ def read_ends(model: Path) -> tuple[TensorInfo, ...]:
     import onnx
     from google.protobuf.message import DecodeError
 
+    from ...graph.onnx_file import scales_in
+
     try:
         proto = onnx.load(str(model))
     except (OSError, DecodeError) as error:
@@ -39,7 +41,8 @@ def read_ends(model: Path) -> tuple[TensorInfo, ...]:
     constants = {constant.name for constant in proto.graph.initializer}
     values = [value for value in proto.graph.input if value.name not in constants]
     values.append(proto.graph.output[0])
-    scales = _scales(proto) or [None] * len(values)
+    told = scales_in(proto)
+    scales = [None] * len(values) if told is None else [scale for scale, _ in told]
     return tuple(_info(value, scale) for value, scale in zip(values, scales, strict=True))
 
 
@@ -84,11 +87,3 @@ def _info(value: ValueInfoProto, scale: float | None) -> TensorInfo:
             "Export it with fixed sizes."
         )
     return TensorInfo(value.name, shape, kind, scale)
-
-
-def _scales(proto: ModelProto) -> list[Any] | None:
-    """What one step stands for in each input and in the output, if the file says it."""
-    from ...graph.onnx_file import SCALES_KEY
-
-    told = {entry.key: entry.value for entry in proto.metadata_props}.get(SCALES_KEY)
-    return None if told is None else [scale for scale, _ in json.loads(told)]
