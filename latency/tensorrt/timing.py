@@ -47,7 +47,19 @@ class Way(ABC):
         """Time `loops` runs, at least one; the stream is empty before and after."""
 
 
-class BackToBack(Way):
+class _BetweenEvents(Way):
+    """Runs that `enqueue` puts on `stream`, timed between two events on it."""
+
+    def __init__(
+        self, cuda: Cuda, stream: Any, events: tuple[Any, Any], enqueue: Callable[[], None]
+    ) -> None:
+        self._cuda = cuda
+        self._stream = stream
+        self._events = events
+        self._enqueue = enqueue
+
+
+class BackToBack(_BetweenEvents):
     """Runs one behind the other between two events, a run that does not count before them.
 
     That run gives the GPU something to do until the first that counts has arrived.
@@ -65,10 +77,7 @@ class BackToBack(Way):
         enqueue: Callable[[], None],
         unrolled: Callable[[], None] | None = None,
     ) -> None:
-        self._cuda = cuda
-        self._stream = stream
-        self._events = events
-        self._enqueue = enqueue
+        super().__init__(cuda, stream, events, enqueue)
         self._unrolled = unrolled
 
     def time(self, loops: int) -> Stretch:
@@ -96,7 +105,7 @@ class BackToBack(Way):
         return [self._unrolled] * (loops // UNROLLED) + [self._enqueue] * (loops % UNROLLED)
 
 
-class AfterSweep(Way):
+class AfterSweep(_BetweenEvents):
     """Single runs, before each of which the GPU's cache is swept out on the same stream.
 
     The sweep is outside the clock. It also keeps the GPU busy while the run is handed over.
@@ -114,10 +123,7 @@ class AfterSweep(Way):
         enqueue: Callable[[], None],
         sweep: Callable[[], None],
     ) -> None:
-        self._cuda = cuda
-        self._stream = stream
-        self._events = events
-        self._enqueue = enqueue
+        super().__init__(cuda, stream, events, enqueue)
         self._sweep = sweep
 
     def time(self, loops: int) -> Stretch:
