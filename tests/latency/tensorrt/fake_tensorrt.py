@@ -35,8 +35,9 @@ class FakeTensorRt(ModuleType):
     """Stands in for the module `tensorrt`.
 
     Attributes:
-        run_ns: What a run takes on the GPU, and
-        handover_ns: the host to hand it over.
+        run_ns: What a run takes on the GPU; None for `node_ns` a node and what its MACs take, of
+            which `macs_per_ns` are done at a time.
+        handover_ns: What the host takes to hand a run over.
         refused: A sentence with which the parser refuses every file, or None.
         told_as: What every layer is said to give; None for what it gives.
         is_failing: Whether runs are not taken.
@@ -52,7 +53,9 @@ class FakeTensorRt(ModuleType):
     def __init__(self, cuda: FakeCuda, name: str = "tensorrt") -> None:
         super().__init__(name)
         self.cuda = cuda
-        self.run_ns, self.handover_ns = 20_000, HANDOVER_NS
+        self.run_ns: int | None = 20_000
+        self.node_ns, self.macs_per_ns = 2_000, 1_000
+        self.handover_ns = HANDOVER_NS
         self.refused: str | None = None
         self.told_as: str | None = None
         self.is_failing = False
@@ -163,6 +166,9 @@ class Engine:
         self.shapes = {v.name: _shape(v) for v in ends}
         self.inputs = [v.name for v in model.graph.input]
         self.layers = len(model.graph.node)
+        self.run_ns = module.run_ns or (
+            self.layers * module.node_ns + macs_of(model) // module.macs_per_ns
+        )
         self.is_wide = _widened(model)
         self.session = onnxruntime.InferenceSession(
             model.SerializeToString(), providers=["CPUExecutionProvider"]
@@ -205,7 +211,7 @@ class Context:
         module.cuda.host_ns += module.handover_ns
         if module.is_failing or stream_handle not in module.cuda.held["stream"]:
             return False
-        module.cuda.work(module.run_ns, self._compute)
+        module.cuda.work(self.engine.run_ns, self._compute)
         return True
 
     def _compute(self) -> None:
@@ -228,6 +234,20 @@ class Context:
 
 def _shape(value) -> tuple[int, ...]:
     return tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+
+
+def macs_of(model: onnx.ModelProto) -> int:
+    """Multiply-adds of the convolutions and matrix products of `model`."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {v.name: _shape(v) for v in (*graph.value_info, *graph.output)}
+    sizes = {t.name: tuple(t.dims) for t in graph.initializer}
+    # Quantised weights have the shape of what they are dequantised to.
+    sizes |= {n.output[0]: sizes[n.input[0]] for n in graph.node if n.input[0] in sizes}
+    return sum(
+        int(np.prod(sizes[node.input[1]])) * int(np.prod(shapes[node.output[0]][2:]))
+        for node in graph.node
+        if node.op_type in ("Conv", "Gemm")
+    )
 
 
 def _widened(model) -> bool:
