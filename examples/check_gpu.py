@@ -83,7 +83,7 @@ def steps(folder: Path, trtexec: str | None) -> list[Step]:
         Step("fit", ("fit", "--device", fp16, "--space", SPACE, "--store", store,
                      "--model", "lookup"), 60),
         Step("calibrate", ("calibrate", "--device", fp16, "--space", SPACE, "--store", store,
-                           "--networks", "12"), 120),
+                           "--networks", "6"), 120),
         Step("search", ("search", "--device", fp16, "--space", SPACE, "--data", "digits",
                         "--bound-quantile", "0.5", "--out", run,
                         *(part for s in SEARCH for part in ("--set", s))), 120),
