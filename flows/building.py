@@ -96,7 +96,7 @@ def subjects_of(order: BuildOrder) -> list[Subject]:
     files: list[Subject] = []
     if order.space is not None:
         operators |= {o: str(o) for o in find_space(order.space).all_operators() if not o.is_free}
-    for name in order.models:
+    for name in dict.fromkeys(order.models):
         if name.endswith(_FILE):
             files.append(Subject(name, "file", None, Path(name)))
         else:
