@@ -18,14 +18,13 @@ from types import ModuleType, SimpleNamespace
 import onnx
 import pytest
 
-from elat.core.seeding import torch_generator
 from elat.latency.condition import Cache, Method
+from elat.latency.export import seeded_module
 from elat.latency.graph.tensorrt_onnx import write_tensorrt_onnx
 from elat.latency.methods import METHODS, Subjects
 from elat.latency.methods.recipe import RecipeMethod
 from elat.latency.models.folder import read_model
 from elat.latency.operators import Operator
-from elat.latency.operators.weights import initialise
 from elat.latency.precision import Precision
 from elat.latency.sample import Interval
 from elat.latency.store import open_store
@@ -113,9 +112,8 @@ def flow(machine) -> Machine:
 @cache
 def pretended_ms(model: Operator) -> float:
     """What the pretended GPU takes for `model`, from its nodes and multiply-adds."""
-    module = model.build().eval()
-    initialise(module, torch_generator(0, "any"))
-    file = onnx.load_from_string(write_tensorrt_onnx(model.lower(module), Precision.FP32))
+    graph = model.lower(seeded_module(model, 0))
+    file = onnx.load_from_string(write_tensorrt_onnx(graph, Precision.FP32))
     return (len(file.graph.node) * NODE_NS + model.macs) / 1e6
 
 
