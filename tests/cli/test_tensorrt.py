@@ -20,6 +20,7 @@ import pytest
 
 from elat.latency.condition import Cache, Method
 from elat.latency.export import seeded_module
+from elat.latency.flags import Flag
 from elat.latency.graph.tensorrt_onnx import write_tensorrt_onnx
 from elat.latency.methods import METHODS, Subjects
 from elat.latency.methods.recipe import RecipeMethod
@@ -36,6 +37,9 @@ from .conftest import SETTINGS, TINY, Said
 
 SITE = Path(__file__).parents[1] / "latency/tensorrt/site"
 NODE_NS = 200_000
+# Raised by the GPU and its time alone; others tell of the machine that the test runs on.
+OF_THE_GPU = {Flag.NOT_CONVERGED, Flag.WARMUP_CAP, Flag.ENQUEUE_BOUND, Flag.PRECISION_CHANGED}
+COPIES_MS = 0.005
 ELAT = Path(sys.executable).with_name("elat")
 MODULES = ("tensorrt", "tensorrt_rtx", "cuda", "pynvml")
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({MODULES}))"
@@ -94,7 +98,7 @@ def machine(tmp_path_factory) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def flow(machine) -> Machine:
+def flow(machine: Machine) -> Machine:
     """measure, table, fit, calibrate, search, verify and report on `local-tensorrt`."""
     where = ("--device", "local-tensorrt", "--space", machine.space)
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
@@ -150,7 +154,7 @@ def test_measured_on_the_gpu_by_its_own_clock(flow):
     assert condition.runtime_version == "tensorrt 10.13.0"
     for measurement in found:
         assert measurement.origin == "measured"
-        assert measurement.flags == frozenset()
+        assert not measurement.flags & OF_THE_GPU
         assert measurement.latency_ms == pytest.approx(
             pretended_ms(measurement.operator), rel=1e-3
         )
@@ -205,7 +209,7 @@ CARDS = {
 
 
 @pytest.fixture(scope="module")
-def cards(machine) -> dict[str, Path]:
+def cards(machine: Machine) -> dict[str, Path]:
     """Devices that are one GPU, under three conditions that are measured into one store."""
     paths = {}
     for name, text in CARDS.items():
@@ -238,14 +242,14 @@ def test_conditions_of_one_device_never_mix(machine, cards):
             assert {m.operator for m in store.measurements(condition)} == set(cases)
     for operator in cases:
         int8, cold, travelled = (tables[name][operator] for name in CARDS)
-        # Alone behind a sweep it takes what it takes; copies and waiting come on top, and
-        # quantised files have nodes of their own.
+        # Behind a sweep it takes what it takes; copies and waiting come on top, and quantised
+        # files have nodes of their own.
         assert cold == pytest.approx(pretended_ms(operator), rel=1e-3)
-        assert cold < travelled < int8
+        assert cold + COPIES_MS < travelled < int8
 
 
 @pytest.fixture
-def bare(tmp_path) -> Path:
+def bare(tmp_path: Path) -> Path:
     """What is installed on a machine without anything of NVIDIA's."""
     (tmp_path / "sitecustomize.py").write_text(BLOCKED)
     return tmp_path

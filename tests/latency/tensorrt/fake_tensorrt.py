@@ -170,8 +170,11 @@ class Engine:
             self.layers * module.node_ns + macs_of(model) // module.macs_per_ns
         )
         self.is_wide = _widened(model)
+        options = onnxruntime.SessionOptions()
+        # Threads that wait for work by spinning take the core from the one that has it.
+        options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def get_tensor_dtype(self, name):

@@ -29,7 +29,7 @@ def machine() -> dict[str, ModuleType]:
     timing = importlib.import_module("elat.latency.tensorrt.timing")
     api, module, found = pretended.modules()
     module.run_ns, module.node_ns, module.macs_per_ns = None, NODE_NS, MACS_PER_NS
-    timing.time = SimpleNamespace(perf_counter_ns=lambda: api.host_ns)
+    vars(timing)["time"] = SimpleNamespace(perf_counter_ns=lambda: api.host_ns)
     return {**found, "cuda": ModuleType("cuda"), "cuda.bindings.runtime": api}
 
 
