@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.artefact import elat_home, sha256_of, write_bytes
-from ..core.errors import ArtefactError, ConfigError, UnsupportedOperatorError
+from ..core.errors import ArtefactError, ConfigError, MeasurementError
 from ..devices.device import find_device
 from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition
@@ -62,7 +62,8 @@ class Built:
     Attributes:
         size: In bytes, and
         seconds: what building took when it was built; None where nothing was built.
-        refusal: Why it was not built: a class of failure and a sentence; None where it was.
+        refusal: Why it was not built: a class of failure (`UNSUPPORTED` where the runtime cannot)
+            and a sentence; None where it was.
         facts: What else the runtime says of it.
     """
 
@@ -112,7 +113,7 @@ def subjects_of(order: BuildOrder) -> list[Subject]:
 
 
 def build(order: BuildOrder, subjects: Sequence[Subject]) -> Iterator[Built]:
-    """Build `subjects` as the device's runtime wants them; what it refuses is a result, too.
+    """Build `subjects` as the device's runtime wants them; what it cannot is a result, too.
 
     What was built before is not built again.
 
@@ -125,7 +126,7 @@ def build(order: BuildOrder, subjects: Sequence[Subject]) -> Iterator[Built]:
     for subject in subjects:
         try:
             yield _built(subject, condition, cache, order.target)
-        except UnsupportedOperatorError as error:
+        except MeasurementError as error:
             yield Built(subject, None, None, f"{error_class(error)}: {error}", {})
 
 
