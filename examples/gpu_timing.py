@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from elat.core.errors import UnavailableError
+from elat.core.errors import ElatError, UnavailableError
 from elat.devices.device import Gpu
 from elat.devices.nvml import NvidiaGpu, open_gpu
 from elat.latency.sample import Sample
@@ -150,7 +150,7 @@ def by_elat(cuda: Cuda, gauge: Gauge, work: Work) -> dict[str, Any]:
             try:
                 with make(cuda, stream, enqueue, as_graph=as_graph) as way:
                     found[name] = summary(measured(way, gauge))
-            except Exception as error:  # noqa: BLE001
+            except (ElatError, RuntimeError) as error:
                 found[name] = {"error": f"{type(error).__name__}: {error}"}
     with on_stream(cuda, work) as (stream, enqueue):
         found["round trip"] = summary(measured(RoundTrip(cuda, stream, enqueue), gauge))

@@ -43,7 +43,7 @@ class BuildOrder:
 
 @dataclass(frozen=True)
 class Subject:
-    """One thing to build: an operator, or a file.
+    """One thing to build: an operator, or the file of that name where there is none.
 
     Attributes:
         kind: Of the operator; `file` for a file.
@@ -52,7 +52,6 @@ class Subject:
     name: str
     kind: str
     operator: Operator | None
-    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def subjects_of(order: BuildOrder) -> list[Subject]:
         operators |= {o: str(o) for o in find_space(order.space).all_operators() if not o.is_free}
     for name in dict.fromkeys(order.models):
         if name.endswith(_FILE):
-            files.append(Subject(name, "file", None, Path(name)))
+            files.append(Subject(name, "file", None))
         else:
             operator, _ = find_config(NetworkOrder(name))
             operators[operator] = name

@@ -18,30 +18,26 @@ It ends when its input ends.
 from __future__ import annotations
 
 import gc
-import json
 import os
-import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..core.errors import (
-    ConfigError,
-)
+from ..core.errors import ConfigError
 from ..core.seeding import numpy_generator
-from ..devices.state import cpu_ticks, fingerprint, state, steal_pct
+from ..devices.state import cpu_ticks, state, steal_pct
 from .artefacts import read_artefact
 from .cold import ColdSession, cache_sweep
 from .condition import Cache, Condition
 from .energy import EnergyOrder, read_energies
 from .launch import Launch
-from .request import BAD_REQUEST, CASE_ERRORS, Request, described
+from .request import CASE_ERRORS, Request, described
 from .runtimes import Runtime, Session, runtimes
+from .serving import Server, serve_standard_streams
 from .timing import Slot, WarmUp, interleave, make_slot, warm_up
 
 _SIGN_OF_LIFE_S = 0.5
@@ -63,14 +59,12 @@ class _Loaded:
     facts: dict[str, Any]
 
 
-class Worker:
-    """Answers requests; keeps the sentinel's session open from group to group."""
+class Worker(Server):
+    """Times a group in shuffled passes; keeps the sentinel's session open from group to group."""
 
     def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._identity = uuid.uuid4().hex
-        self._order = 0
-        self._group = 0
+        super().__init__(out)
+        self._kept = ExitStack()
         self._sentinel: tuple[Path, Condition, Slot] | None = None
         self._runtimes: dict[str, Runtime] = {}
         self._sweep: Callable[[], None] | None = None
@@ -78,23 +72,14 @@ class Worker:
 
     def serve(self, lines: Iterator[str]) -> None:
         """Answer every line of `lines` until they end."""
-        self._say({"worker": self._identity, "environment": fingerprint()})
-        with ExitStack() as stack:
-            for line in lines:
-                if not line.strip():
-                    continue
-                try:
-                    request = Request.parse(line)
-                    pin(request.affinity)
-                    runtime = self._runtime(request.condition.runtime)
-                    self._open_sentinel(request, runtime, stack)
-                    self._time_group(request, runtime)
-                except BrokenPipeError:
-                    raise
-                except ConfigError as error:
-                    self._say({"error": {"class": BAD_REQUEST, "message": str(error)}})
-                except CASE_ERRORS as error:
-                    self._say({"error": described(error)})
+        with self._kept:
+            super().serve(lines)
+
+    def _answer_request(self, request: Request) -> None:
+        pin(request.affinity)
+        runtime = self._runtime(request.condition.runtime)
+        self._open_sentinel(request, runtime)
+        self._time_group(request, runtime)
 
     def _runtime(self, name: str) -> Runtime:
         """The runtime called `name`, the same object for every request."""
@@ -186,7 +171,7 @@ class Worker:
             session.facts(),
         )
 
-    def _open_sentinel(self, request: Request, runtime: Runtime, stack: ExitStack) -> None:
+    def _open_sentinel(self, request: Request, runtime: Runtime) -> None:
         """Open the sentinel that the request names, unless it is the one already open."""
         folder = request.sentinel
         if folder is None:
@@ -195,7 +180,7 @@ class Worker:
         if self._sentinel is not None and self._sentinel[:2] == (folder, request.condition):
             return
         artefact = read_artefact(folder)
-        session = stack.enter_context(
+        session = self._kept.enter_context(
             runtime.open(artefact.model_path, artefact.inputs, request.condition)
         )
         artefact.check(session.output())
@@ -236,8 +221,7 @@ class Worker:
 
     def _say(self, message: dict[str, Any]) -> None:
         self._said_at = time.monotonic()
-        self._out.write(json.dumps(message) + "\n")
-        self._out.flush()
+        super()._say(message)
 
 
 def pin(affinity: tuple[int, ...] | None) -> None:
@@ -278,15 +262,9 @@ def serve(stdin: TextIO, stdout: TextIO) -> None:
 
 
 def main() -> None:
-    """Serve standard input and output, whatever native libraries print in between.
-
-    Replies go to a duplicate of standard output; what anything else writes to it goes to standard
-    error, so that it cannot break a line.
-    """
+    """Serve standard input and output."""
     gc.freeze()
-    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "w") as replies:
-        os.dup2(2, 1)
-        serve(sys.stdin, replies)
+    serve_standard_streams(serve)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,9 @@ input ends.
 from __future__ import annotations
 
 import json
-import os
-import sys
 import uuid
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -36,6 +34,7 @@ from ..condition import Condition
 from ..protocol import SCREEN
 from ..request import error_class
 from ..sample import Clock
+from ..serving import say, serve_standard_streams
 from ..timing import Slot, interleave, make_slot, warm_up
 from ..worker import pin
 from .profilers import Profiler, profilers
@@ -94,27 +93,20 @@ def model_in(folder: Path) -> tuple[Path, list[NDArray[Any]]]:
 
 def serve(lines: TextIO, out: TextIO) -> None:
     """Answer every line of `lines` until they end."""
-    _say(out, {"worker": uuid.uuid4().hex, "environment": fingerprint()})
+    say(out, {"worker": uuid.uuid4().hex, "environment": fingerprint()})
     for line in lines:
         try:
-            _say(out, answer(json.loads(line)))
+            say(out, answer(json.loads(line)))
         except BrokenPipeError:
             return
         except _ERRORS as error:
             message = {"class": error_class(error), "message": str(error) or repr(error)}
-            _say(out, {"error": message})
-
-
-def _say(out: TextIO, message: dict[str, Any]) -> None:
-    out.write(json.dumps(message) + "\n")
-    out.flush()
+            say(out, {"error": message})
 
 
 def main() -> None:
-    """Serve standard input and output, whatever native libraries print in between."""
-    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "w") as replies:
-        os.dup2(2, 1)
-        serve(sys.stdin, replies)
+    """Serve standard input and output."""
+    serve_standard_streams(serve)
 
 
 if __name__ == "__main__":

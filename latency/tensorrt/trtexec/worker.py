@@ -8,22 +8,18 @@ have none. A card's affinity holds for trtexec, too.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import uuid
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, TextIO
+from typing import TextIO
 
 from ....core.config import parse
 from ....core.errors import ConfigError, MeasurementError
-from ....devices.state import fingerprint, state
+from ....devices.state import state
 from ...condition import Cache
 from ...launch import Launch
-from ...request import BAD_REQUEST, CASE_ERRORS, Request, described
+from ...request import CASE_ERRORS, Request, described
 from ...runtimes import Runtime, runtimes
+from ...serving import Server, serve_standard_streams
 from ...worker import pin
 from .command import TrtexecOptions
 from .engines import identity_of
@@ -33,31 +29,10 @@ from .tool import Tool, find_trtexec
 _NO_ENERGY = "trtexec has no slice that a meter could be read around; use the runtime tensorrt."
 
 
-class TrtexecWorker:
-    """Answers requests, with a launch of trtexec for each case."""
+class TrtexecWorker(Server):
+    """Takes a launch of trtexec for each case."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._identity = uuid.uuid4().hex
-        self._group = 0
-        self._order = 0
-
-    def serve(self, lines: Iterator[str]) -> None:
-        """Answer every line of `lines` until they end."""
-        self._say({"worker": self._identity, "environment": fingerprint()})
-        for line in lines:
-            if not line.strip():
-                continue
-            try:
-                self._time_group(Request.parse(line))
-            except BrokenPipeError:
-                raise
-            except ConfigError as error:
-                self._say({"error": {"class": BAD_REQUEST, "message": str(error)}})
-            except CASE_ERRORS as error:
-                self._say({"error": described(error)})
-
-    def _time_group(self, request: Request) -> None:
+    def _answer_request(self, request: Request) -> None:
         """Time the group's cases one after another, and answer each."""
         condition = request.condition
         if condition.cache is Cache.COLD:
@@ -109,10 +84,6 @@ class TrtexecWorker:
             }
         )
 
-    def _say(self, message: dict[str, Any]) -> None:
-        self._out.write(json.dumps(message) + "\n")
-        self._out.flush()
-
 
 def _tool_of(options: TrtexecOptions, version: str) -> Tool:
     """The program of `options`.
@@ -137,10 +108,8 @@ def serve(stdin: TextIO, stdout: TextIO) -> None:
 
 
 def main() -> None:
-    """Serve standard input and output; what anything else prints goes to standard error."""
-    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "w") as replies:
-        os.dup2(2, 1)
-        serve(sys.stdin, replies)
+    """Serve standard input and output."""
+    serve_standard_streams(serve)
 
 
 if __name__ == "__main__":
