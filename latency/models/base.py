@@ -10,16 +10,67 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.errors import MissingLatencyError
 from ..operators import Operator
 from ..table import LatencyTable
+from .limits import Limits
+
+Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Latency of each asked operator, in milliseconds, and its standard deviation."""
+    """Latency of each asked operator, in milliseconds, and its standard deviation.
 
-    latency_ms: NDArray[np.float64]
-    std_ms: NDArray[np.float64]
+    Attributes:
+        limits: How many deviations cover the truth how often; None where nobody knows.
+    """
+
+    latency_ms: Vector
+    std_ms: Vector
+    limits: Limits | None = None
+
+    def interval(self, level: float) -> tuple[Vector, Vector]:
+        """Lowest and highest latency in ms that cover a share of `level`, `(operators,)` each.
+
+        They are predicted times exp(-+ deviations of log(ms)). Where there are too few errors
+        (launches, for a table) to tell, they are 0 and infinite; for what is free, both are 0.
+
+        Args:
+            level: Share of measurements to lie between them, above 0 and below 1.
+
+        Raises:
+            ConfigError: `level` is out of range.
+            MissingLatencyError: The model states no limits.
+        """
+        factor = self._limits.two_sided(level)
+        return self._moved(np.negative(factor)), self._moved(factor)
+
+    def upper(self, level: float) -> Vector:
+        """Latency in ms that a share of `level` does not pass, `(operators,)`; see `interval`.
+
+        Raises:
+            ConfigError: `level` is out of range.
+            MissingLatencyError: The model states no limits.
+        """
+        return self._moved(self._limits.upper(level))
+
+    @property
+    def _limits(self) -> Limits:
+        if self.limits is None:
+            raise MissingLatencyError(
+                "This latency model states no limits, only a standard deviation; fit one that "
+                "does: elat fit --model ridge (elat models lists all)."
+            )
+        return self.limits
+
+    def _moved(self, factor: float | Vector) -> Vector:
+        """Each latency, `factor` deviations of its logarithm further; what is free stays at 0."""
+        is_free = self.latency_ms == 0
+        relative = self.std_ms / np.where(is_free, 1.0, self.latency_ms)
+        is_known = np.isfinite(factor)
+        steps = np.where(is_known, relative * np.where(is_known, factor, 0.0), factor)
+        return self.latency_ms * np.exp(np.where(is_free, 0.0, steps))
 
 
 class LatencyModel(ABC):

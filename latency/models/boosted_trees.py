@@ -14,6 +14,7 @@ from ..table import LatencyTable
 from . import latency_models
 from .base import LatencyModel, Prediction
 from .features import Matrix, answer, spread_by_kind
+from .limits import Conformal
 from .log_ridge import LogRidge
 
 _ROUNDS = 100
@@ -29,10 +30,11 @@ class BoostedTrees(LatencyModel):
     cuts the held-out error to a quarter of that of trees alone.
     """
 
-    def __init__(self, start: LogRidge, booster: Any, spread: Matrix) -> None:
+    def __init__(self, start: LogRidge, booster: Any, errors: Matrix) -> None:
         self._start = start
         self._booster = booster
-        self._spread = spread
+        self._spread = spread_by_kind(errors, start.kinds, len(start.space.kinds))
+        self._limits = Conformal.of(errors, self._spread[start.kinds])
 
     @classmethod
     def fit(cls, table: LatencyTable, *, seed: int) -> Self:
@@ -45,10 +47,10 @@ class BoostedTrees(LatencyModel):
             held = folds == fold
             partial = _train(features[~held], target[~held], seed)
             errors[held] = target[held] - partial.inplace_predict(features[held])
-        return cls(start, booster, spread_by_kind(errors, start.kinds, len(start.space.kinds)))
+        return cls(start, booster, errors)
 
     def predict(self, operators: Sequence[Operator]) -> Prediction:
-        return Prediction(*answer(operators, self._predict_log))
+        return Prediction(*answer(operators, self._predict_log), self._limits)
 
     def _predict_log(self, operators: list[Operator]) -> tuple[Matrix, Matrix]:
         space = self._start.space

@@ -20,6 +20,7 @@ from ..table import LatencyTable
 Matrix = NDArray[np.float64]
 
 MIN_OPERATORS = 8
+_LEAST_SPREAD = 1e-9
 _COSTS = ("macs", "params", "traffic_bytes", "intensity", "input", "output", "channels", "side")
 
 
@@ -195,14 +196,15 @@ def spread_by_kind(
     """Root mean square of `residuals` for each of `count` kinds, `(count,)`.
 
     A kind with fewer than `minimum` residuals gets the larger of its own and that of all together.
+    All are above 0, also where there are no errors.
     """
-    overall = float(np.sqrt(np.mean(residuals**2)))
+    overall = max(float(np.sqrt(np.mean(residuals**2))), _LEAST_SPREAD)
     spread = np.full(count, overall)
     for kind in range(count):
         own = residuals[kinds == kind]
         if len(own):
             rms = float(np.sqrt(np.mean(own**2)))
-            spread[kind] = rms if len(own) >= minimum else max(rms, overall)
+            spread[kind] = max(rms, _LEAST_SPREAD if len(own) >= minimum else overall)
     return spread
 
 

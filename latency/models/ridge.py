@@ -10,6 +10,7 @@ from ..table import LatencyTable
 from . import latency_models
 from .base import LatencyModel, Prediction
 from .features import Matrix, answer, spread_by_kind
+from .limits import Conformal
 from .log_ridge import LogRidge
 
 
@@ -24,6 +25,7 @@ class Ridge(LatencyModel):
     def __init__(self, ridge: LogRidge) -> None:
         self._ridge = ridge
         self._spread = spread_by_kind(ridge.residuals, ridge.kinds, len(ridge.space.kinds))
+        self._limits = Conformal.of(ridge.residuals, self._spread[ridge.kinds])
 
     @classmethod
     def fit(cls, table: LatencyTable, *, seed: int) -> Self:
@@ -31,7 +33,7 @@ class Ridge(LatencyModel):
         return cls(LogRidge.fit(table, is_quadratic=True))
 
     def predict(self, operators: Sequence[Operator]) -> Prediction:
-        return Prediction(*answer(operators, self._predict_log))
+        return Prediction(*answer(operators, self._predict_log), self._limits)
 
     def _predict_log(self, operators: list[Operator]) -> tuple[Matrix, Matrix]:
         logs = self._ridge.predict_log(operators)
