@@ -20,7 +20,7 @@ from .operators.chain import Chain
 from .operators.dag import Dag
 from .operators.serial import from_json, kind_of, to_json
 from .summary import Summary
-from .table_file import read_document, write_document
+from .table_file import as_row, operator_of, read_document, write_document
 
 __all__ = ["Entry", "LatencyTable", "check_device", "read_table", "write_table"]
 
@@ -190,7 +190,7 @@ class LatencyTable(Mapping[Operator, float]):
     def rows(self) -> list[dict[str, Any]]:
         """Every entry as a JSON object: kind, attributes, `count`, `mean` and `std` in ms."""
         return [
-            {**to_json(operator), "count": e.count, "mean": e.mean_ms, "std": e.std_ms}
+            as_row(to_json(operator), {"count": e.count, "mean": e.mean_ms, "std": e.std_ms})
             for operator, e in self._entries.items()
         ]
 
@@ -296,8 +296,7 @@ def read_table(path: Path) -> LatencyTable:
 
 
 def _entry(row: dict[str, Any]) -> tuple[Operator, Entry]:
-    names = ("count", "mean", "std")
-    operator = from_json({name: value for name, value in row.items() if name not in names})
+    operator = from_json(operator_of(row))
     return operator, Entry(int(row["count"]), float(row["mean"]), float(row["std"]))
 
 

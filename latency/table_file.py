@@ -22,6 +22,22 @@ _METADATA = b"elat"
 _ONE_LINE = 2**30
 
 
+def as_row(operator: Row, statistics: Row) -> Row:
+    """One flat row; the operator in a field of its own where it has a field named like those."""
+    clashing = operator.keys() & statistics.keys()
+    return {"operator": operator, **statistics} if clashing else {**operator, **statistics}
+
+
+def operator_of(row: Mapping[str, Any]) -> Row:
+    """What `as_row` was given of the operator.
+
+    Raises:
+        TypeError: It is no mapping.
+    """
+    apart = row.get("operator")
+    return dict(apart) if apart else {n: v for n, v in row.items() if n not in _STATISTICS}
+
+
 def write_document(
     path: Path, title: str, header: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -87,7 +103,7 @@ def _write_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    operators = [{n: v for n, v in row.items() if n not in _STATISTICS} for row in rows]
+    operators = list(map(operator_of, rows))
     columns = pa.table(
         {
             "kind": pa.array([o["kind"] for o in operators], pa.string()),
@@ -111,12 +127,10 @@ def _read_parquet(path: Path) -> tuple[Any, list[Row]]:
         columns = pq.read_table(path)
         header = json.loads((columns.schema.metadata or {}).get(_METADATA, b"null"))
         rows = [
-            {
-                **json.loads(row["operator"]),
-                "count": row["count"],
-                "mean": row["mean_ms"],
-                "std": row["std_ms"],
-            }
+            as_row(
+                json.loads(row["operator"]),
+                {"count": row["count"], "mean": row["mean_ms"], "std": row["std_ms"]},
+            )
             for row in columns.to_pylist()
         ]
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:

@@ -20,7 +20,7 @@ from ..operators import Operator
 from ..operators.chain import Chain
 from ..operators.serial import from_json
 from ..table import KIND, UNIT, read_table
-from ..table_file import read_document
+from ..table_file import operator_of, read_document
 from .finding import Finding, Severity
 from .lenient import LENIENT
 from .names import attributes_of, choices_of
@@ -29,7 +29,6 @@ from .view import Row, View, operator_attributes, row_of
 _OWN = re.compile(rb'^kind: latency-table$|"kind":"latency-table"', re.M)
 _PARQUET = b"PAR1"
 _APART = ("device", LEVEL)
-_STATISTICS = ("count", "mean", "std")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _own(path: Path) -> LintedFile:
 
 
 def _own_row(entry: Mapping[str, Any]) -> Row:
-    operator = from_json({name: v for name, v in entry.items() if name not in _STATISTICS})
+    operator = from_json(operator_of(entry))
     return row_of(operator, float(entry["mean"]), int(entry["count"]), float(entry["std"]))
 
 

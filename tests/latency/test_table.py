@@ -24,6 +24,7 @@ from elat.latency.operators.chain import Chain
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.global_pool import GlobalPool
 from elat.latency.operators.mbconv import MBConv
+from elat.latency.operators.sum import Sum
 from elat.latency.operators.zero import Zero
 from elat.latency.sample import Sample
 from elat.latency.table import Entry, LatencyTable, check_device, read_table, write_table
@@ -70,6 +71,8 @@ operators = st.one_of(
         st.sampled_from(["none", "relu", "relu6", "hswish"]),
     ),
     st.builds(GlobalPool, st.integers(1, 1280), st.integers(1, 56)),
+    # Its field `count` has the name of a column.
+    st.builds(Sum, st.integers(2, 6), st.integers(1, 1280), st.integers(1, 56)),
 )
 entries = st.builds(
     Entry,
