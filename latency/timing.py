@@ -27,6 +27,8 @@ from .sample import Clock, Sample
 
 _MAX_LOOPS = 1 << 20
 _SETTLING = 0.25
+_LONGEST = 4
+_LEAST_SLICES = 10
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Slot:
     Attributes:
         loops: Runs of one slice.
         settle: Untimed runs before each slice.
-        repeats: Slices in each pass.
+        repeats: Slices in each pass that it is in.
+        share: Of the passes that it is in, in (0, 1]; they lie evenly among all.
         error: Why the session dropped out while being timed, if it did.
     """
 
@@ -59,9 +62,14 @@ class Slot:
     loops: int
     settle: int
     repeats: int = 1
+    share: float = 1.0
     samples: list[Sample] = field(default_factory=list)
     sentinel: list[Sample] = field(default_factory=list)
     error: Exception | None = None
+
+    def slices_in(self, number: int) -> int:
+        """How many slices it gets in pass `number`, counted from 0."""
+        return self.repeats * (ceil((number + 1) * self.share) - ceil(number * self.share))
 
     def time_slice(self) -> Sample:
         """One settled slice."""
@@ -117,11 +125,16 @@ def make_slot(
 ) -> Slot:
     """A slot whose slices last `minimum_ms` at least.
 
-    Settling takes a quarter of that at most, but for the one run that it always is.
+    Settling takes a quarter of that at most, but for the one run that it always is. Where this one
+    is more, slices hold four runs, as far as they do not last `_LONGEST` times as long, and come
+    in fewer passes, at least `_LEAST_SLICES`: as much is timed, and less spent on settling.
     """
-    loops = max(1, ceil(minimum_ms / warm.run_ms))
     quick = int(_SETTLING * minimum_ms / warm.run_ms)
-    return Slot(session, loops, min(protocol.settle_calls, max(1, quick)), repeats)
+    settle = min(protocol.settle_calls, max(1, quick))
+    longest = max(1, int(_LONGEST * minimum_ms / warm.run_ms))
+    loops = max(ceil(minimum_ms / warm.run_ms), min(longest, ceil(settle / _SETTLING)))
+    enough = max(minimum_ms / (loops * warm.run_ms), _LEAST_SLICES / protocol.passes)
+    return Slot(session, loops, settle, repeats, min(1.0, enough))
 
 
 def interleave(
@@ -144,12 +157,12 @@ def interleave(
         errors: What drops a slot out of the remaining passes instead of ending them.
         before_slice: Called with the slot's index before each of its slices.
     """
-    indices = np.repeat(np.arange(len(slots)), [slot.repeats for slot in slots])
     spent_ms = 0.0
     for done in range(protocol.max_passes):
         is_over = done >= protocol.passes and spent_ms >= protocol.group_min_ms
         if is_over or all(slot.error for slot in slots):
             return
+        indices = np.repeat(np.arange(len(slots)), [slot.slices_in(done) for slot in slots])
         order = generator.permutation(indices).tolist()
         before = sentinel.time_slice() if sentinel else None
         for start in range(0, len(order), protocol.sentinel_every):

@@ -44,7 +44,7 @@ def _sentinel_s(launches) -> float:
     Each sample carries the sum of the slices before and after it; these are shared.
     """
     carried = [s.wall_ns / 1e9 for launch in launches for s in launch.sentinel]
-    passes = min(len(launch.samples) for launch in launches)
+    passes = statistics.mode(len(launch.samples) for launch in launches)
     slices = passes * (1 + ceil(len(carried) / passes / SCREEN.sentinel_every))
     return statistics.fmean(carried) / 2 * slices
 

@@ -88,16 +88,41 @@ def test_warm_up_lasts_its_minimum():
     assert warm_up(steady(1.0), slow, Clock.CPU).calls == 1 + 100
 
 
-@given(run_ms=st.floats(1e-4, 1e3))
+@given(run_ms=st.floats(1e-4, 1e3), passes=st.integers(1, 64))
 @settings(deadline=None)
-def test_slices_are_just_long_enough(run_ms):
+def test_slices_are_long_enough_and_settling_is_short_beside_them(run_ms, passes):
+    protocol = replace(QUICK, passes=passes)
     session = steady(run_ms)
-    slot = make_slot(session, warm_up(session, QUICK, Clock.WALL), 2.0, QUICK)
+    slot = make_slot(session, warm_up(session, protocol, Clock.WALL), 2.0, protocol)
     assert slot.loops * run_ms >= 2.0 * (1 - 1e-2)
-    assert slot.loops == 1 or (slot.loops - 1) * run_ms < 2.0 * (1 + 1e-2)
+    assert slot.loops == 1 or slot.loops * run_ms < 8.0 * (1 + 1e-2)
     assert slot.settle in (1, 2)
     assert slot.settle == 1 or slot.settle * run_ms <= 0.5 * (1 + 1e-2)
     assert slot.settle == 2 or run_ms > 0.25 * (1 - 1e-2)
+    # But for a run so long that four of them make no slice.
+    assert 4 * slot.settle <= slot.loops or run_ms > 2.0 * (1 - 1e-2)
+
+
+@given(run_ms=st.floats(1e-2, 1e2), passes=st.integers(1, 64))
+@settings(deadline=None)
+def test_long_slices_come_in_fewer_passes_so_that_as_much_is_timed(run_ms, passes):
+    protocol = replace(QUICK, passes=passes)
+    session = steady(run_ms)
+    slot = make_slot(session, warm_up(session, protocol, Clock.WALL), 2.0, protocol)
+    slices = sum(slot.slices_in(number) for number in range(passes))
+    assert min(passes, 10) <= slices <= passes
+    assert slices * slot.loops * run_ms >= passes * 2.0 * (1 - 2e-2)
+    is_needed = (slices - 1) * slot.loops * run_ms < passes * 2.0 * (1 + 2e-2)
+    assert is_needed or slices == min(passes, 10)
+
+
+def test_the_passes_of_a_slot_lie_evenly_among_all():
+    slot = Slot(steady(1.0), 1, 1, repeats=3, share=0.4)
+    assert [slot.slices_in(number) for number in range(10)] == [3, 0, 3, 0, 0] * 2
+    slots = [slot, Slot(steady(1.0), 1, 1)]
+    run_passes(slots, Slot(steady(0.1), 1, 1), passes=10)
+    assert [len(slot.samples) for slot in slots] == [12, 10]
+    assert [len(slot.sentinel) for slot in slots] == [12, 10]
 
 
 def run_passes(slots, sentinel, passes=3, seed=0, seen=None, every=1, at_least_ms=0.0, most=1000):

@@ -112,8 +112,10 @@ HOT = MachineModel(throttles_per_min=1800.0, throttle_s=0.02, sample_sd=0.001, f
     ],
 )
 def test_a_disturbance_raises_its_flag_which_a_quiet_machine_does_not(flag, model, threads):
+    # Whether slices fall into both speeds of one machine is chance, as in life: there are three.
     def raised(model):
-        return [flag for m in campaign(model, threads=threads).measurements for flag in m.flags]
+        found = [campaign(model, seed=seed, threads=threads) for seed in range(3)]
+        return [flag for each in found for m in each.measurements for flag in m.flags]
 
     assert flag in raised(model)
     assert flag not in raised(SCENARIOS["quiet"].model)
