@@ -38,7 +38,8 @@ def test_it_stops_at_looks_only():
     assert STANDARD.is_finished(5, 0.001)
     assert not STANDARD.is_finished(5, 0.021)
     assert not STANDARD.is_finished(6, 0.001)
-    assert STANDARD.is_finished(12, 0.5)
+    assert not STANDARD.is_finished(12, 0.5)
+    assert STANDARD.is_finished(14, 0.5)
 
 
 def test_it_never_stops_before_the_minimum():
@@ -47,7 +48,7 @@ def test_it_never_stops_before_the_minimum():
     assert protocol.is_finished(3, 0.0)
 
 
-@pytest.mark.parametrize(("launches", "look"), [(0, 5), (4, 5), (5, 8), (11, 12), (12, None)])
+@pytest.mark.parametrize(("launches", "look"), [(0, 5), (4, 5), (5, 9), (13, 14), (14, None)])
 def test_the_next_look(launches, look):
     assert STANDARD.next_look(launches) == look
 
