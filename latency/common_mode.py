@@ -21,6 +21,7 @@ from dataclasses import replace
 from math import log
 
 from .estimate import trimmed_mean
+from .following import Following, following
 from .launch import Launch
 from .measurement import Measurement
 from .sample import Clock
@@ -35,6 +36,8 @@ _Layout = dict[str, dict[int, float]]
 def corrected(measurements: Sequence[Measurement]) -> list[Measurement]:
     """`measurements` of one condition with the drift of each launch's worker filled in.
 
+    And with what share of that, and of the slowness, each case follows.
+
     A worker's drift is known where it timed at least `MIN_OTHERS` other cases that have several
     launches; it is 0 elsewhere. Drifts tell workers from each other, not from the truth: their
     trimmed mean over workers that share cases is 0, as the latency is a trimmed mean of launches.
@@ -48,7 +51,14 @@ def corrected(measurements: Sequence[Measurement]) -> list[Measurement]:
             for launch in measurement.launches
         )
         result.append(replace(measurement, drift=drift if any(drift) else ()))
-    return result
+    return [replace(m, following=_following(m)) for m in result]
+
+
+def _following(measurement: Measurement) -> Following:
+    """How the case follows the machine, where a sentinel tells its speed."""
+    if not measurement.slowness:
+        return Following()
+    return following(measurement.raw_log, measurement.machine_log)
 
 
 def slowness_by_worker(

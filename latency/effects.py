@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .common_mode import MIN_OTHERS
-from .estimate import drift_sd, mean_variance, shared_share
+from .estimate import mean_variance, shared_share
 from .measurement import Measurement
 from .moderation import moderated
 from .pairing import Pairs
@@ -79,7 +79,7 @@ def paired(cases: Both, pairs: Sequence[Pairs], basis: Basis, shift: float) -> E
     for (a, b), found in zip(cases, pairs, strict=True):
         first, second = (list(side) for side in zip(*found, strict=True))
         if basis is Basis.TIME:
-            differences.append(_raw_log(b)[second] - _raw_log(a)[first])
+            differences.append(b.raw_log[second] - a.raw_log[first])
         else:
             differences.append(b.launch_log[second] - a.launch_log[first] - shift)
     means, scatter = _means(differences)
@@ -92,15 +92,24 @@ def unpaired(cases: Both, basis: Basis, shift: float) -> Effects:
     Args:
         cases: What was measured.
         basis: The unit in which they are compared.
-        shift: Change of the sentinel's time at the reference speed, as a logarithm, to take off.
+        shift: Change of the sentinel's time at the reference speed, as a logarithm, to take off as
+            far as a case follows it.
     """
     parts, means = [], []
     for side in zip(*cases, strict=True) if cases else ((), ()):
         mean, scatter = _means([m.launch_log for m in side])
         drift = [_stretch_sd(m, basis) ** 2 * shared_share(m.times_s) for m in side]
-        parts += [scatter, (np.array(drift, dtype=np.float64), np.full(len(side), np.inf))]
+        parts += [scatter, _certain(drift)]
         means.append(mean)
-    return Effects(means[1] - means[0] - shift, tuple(parts))
+    followed = [a.following.pooled(b.following) for a, b in cases]
+    parts.append(_certain([(shift * case.sd) ** 2 for case in followed]))
+    shifts = shift * np.array([case.share for case in followed])
+    return Effects(means[1] - means[0] - shifts, tuple(parts))
+
+
+def _certain(variances: Sequence[float]) -> tuple[Vector, Vector]:
+    """Variances that are known, not estimated: with degrees of freedom without end."""
+    return np.array(variances, dtype=np.float64), np.full(len(variances), np.inf)
 
 
 def _means(launches: Sequence[Vector]) -> tuple[Vector, tuple[Vector, Vector]]:
@@ -118,13 +127,9 @@ def _stretch_sd(side: Measurement, basis: Basis) -> float:
     machine's speed, which differs between stretches at least as it does between workers of one.
     """
     if basis is Basis.SENTINEL:
-        return drift_sd(side.slowness)
+        return side.stretch_sd
     spread = statistics.stdev(side.slowness) if len(side.slowness) > 1 else 0.0
     return max(SPEED_SD, spread)
-
-
-def _raw_log(side: Measurement) -> Vector:
-    return side.normalised_log + np.array(side.slowness or 0.0, dtype=np.float64)
 
 
 def moved(effects: Effects) -> NDArray[np.float64]:

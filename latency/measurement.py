@@ -17,6 +17,7 @@ from .condition import Condition
 from .estimate import drift_sd, half_widths, trimmed
 from .flagging import flags_of, grade_of
 from .flags import Flag, Grade
+from .following import Following
 from .launch import Launch
 from .operators import Operator
 from .percentiles import percentile_needs
@@ -45,7 +46,7 @@ class Measurement:
     A launch's value is the mean of the middle half of its samples: thread CPU time where one
     thread does the work, wall time of undisturbed samples where several do. It is divided by the
     machine's `slowness` at the time, which the sentinel tells, and by the `drift` that all cases
-    of its group had in common. The latency is the exponential of the mean of the logarithms of
+    of its group had in common, as far as it is `following` these. The latency is the exponential of the mean of the logarithms of
     the launches, trimmed by a fifth at each end from five launches on (one worker can be disturbed
     as a whole).
 
@@ -56,6 +57,7 @@ class Measurement:
             at the store's reference speed; empty where there is no sentinel.
         drift: For each launch the logarithm of what its group had in common beyond that
             (`common_mode.py`); empty where it is not known.
+        following: The share of both that the case goes along with.
         protocol: Under which the last launch was taken; its target decides `NOT_CONVERGED`.
         environments: Number of distinct environments (kernel, packages, CPU) among the launches.
     """
@@ -68,6 +70,7 @@ class Measurement:
     origin: str
     slowness: tuple[float, ...] = ()
     drift: tuple[float, ...] = ()
+    following: Following = Following()
     protocol: Protocol = SCREEN
     environments: int = 1
 
@@ -93,15 +96,19 @@ class Measurement:
     @cached_property
     def normalised_log(self) -> NDArray[np.float64]:
         """Logarithm of each launch's value in ms, the machine's slowness divided out."""
-        values = self._raw_log()
+        values = self.raw_log
         return values - np.array(self.slowness, dtype=np.float64) if self.slowness else values
 
     @cached_property
     def launch_log(self) -> NDArray[np.float64]:
         """Logarithm of each launch's value in ms, slowness and drift divided out."""
-        if not self.drift:
-            return self.normalised_log
-        return self.normalised_log - np.array(self.drift, dtype=np.float64)
+        return self.raw_log - self.following.share * self.machine_log
+
+    @cached_property
+    def machine_log(self) -> NDArray[np.float64]:
+        """Logarithm of how slow the machine was at each launch: slowness and drift together."""
+        none = np.zeros(self.count)
+        return np.array(self.slowness or none) + np.array(self.drift or none)
 
     @cached_property
     def latency_ms(self) -> float:
@@ -111,7 +118,7 @@ class Measurement:
     @cached_property
     def latency_raw_ms(self) -> float:
         """The same from launches as they are, slowness and drift left in, in milliseconds."""
-        return math.exp(trimmed(self._raw_log())[0])
+        return math.exp(trimmed(self.raw_log)[0])
 
     @property
     def std_ms(self) -> float:
@@ -186,9 +193,16 @@ class Measurement:
         return self._half_widths(0.95)
 
     def _half_widths(self, level: float) -> tuple[float, float]:
-        drift = drift_sd(self.slowness)
-        return half_widths(self.launch_log, self.drift, self.times_s, drift, level)
+        common = [self.following.share * value for value in self.drift]
+        return half_widths(self.launch_log, common, self.times_s, self.stretch_sd, level)
 
-    def _raw_log(self) -> NDArray[np.float64]:
+    @property
+    def stretch_sd(self) -> float:
+        """Deviation of what launches of one stretch of time have in common and nothing tells."""
+        return drift_sd(self.machine_log.tolist() if self.slowness else ())
+
+    @cached_property
+    def raw_log(self) -> NDArray[np.float64]:
+        """Logarithm of each launch's value in ms, with nothing divided out."""
         values = [launch.middle_ms(self.clock) for launch in self.launches]
         return np.log(np.array(values, dtype=np.float64))

@@ -137,7 +137,7 @@ def test_one_value_has_a_mean_of_no_known_variance():
 def test_an_interval_and_a_comparison_take_the_same_variance(count):
     """Of fewer than six cases, which lend each other no certainty."""
     found = of_values(np.exp(np.random.default_rng(0).normal(0, 0.02, count)))
-    scatter_a, _, scatter_b, _ = unpaired([(found, found)], Basis.TIME, 0.0).parts
+    scatter_a, _, scatter_b, *_ = unpaired([(found, found)], Basis.TIME, 0.0).parts
     (variance,), (freedom,) = scatter_a
     assert (variance, freedom) == pytest.approx(mean_variance(found.launch_log)[1:])
     by_scatter, _ = found.half_widths

@@ -90,7 +90,7 @@ def test_common_drift_is_removed_and_raw_is_kept():
     found = campaign(replace(STILL, drift_sd=0.1, drift_s=10.0))
     assert max(abs(found.error(case)) for case in range(len(TRUTH))) < 0.02
     for m in found.measurements:
-        raw = m.launch_log + np.array(m.slowness) + np.array(m.drift)
+        raw = m.launch_log + m.following.share * (np.array(m.slowness) + np.array(m.drift))
         assert raw.std() > 3 * m.launch_log.std()
         assert m.latency_raw_ms == pytest.approx(math.exp(trimmed_mean(raw)))
 
