@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -92,4 +92,21 @@ class LatencyModel(ABC):
         Raises:
             MissingOperatorError: The model cannot answer for one of them (a kind it has not
                 seen).
+        """
+
+
+class StoredModel(LatencyModel):
+    """A model that is expensive to fit: what it learnt is kept in its folder, as arrays."""
+
+    @abstractmethod
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        """What `restored` needs besides the table and the seed, by name."""
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, table: LatencyTable, seed: int, state: Mapping[str, Vector]) -> Self:
+        """The model that `fit` gave for `table` and `seed`, to the bit, without fitting it again.
+
+        Raises:
+            KeyError, ValueError: `state` is none that `state` returned for them.
         """

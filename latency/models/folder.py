@@ -1,8 +1,9 @@
 """Fitted models as folders: the table, the model's name and the seed; refitted when read.
 
 A model folder holds `manifest.json`, `table.yaml`, `held_out.json` and, later, `calibration.json`.
-No fitted state is stored, so that nothing in it can run code or depend on a library's version
-unnoticed: a few predictions are kept in the manifest and compared.
+Models that are expensive to fit have `state.safetensors`, too: arrays alone. Nothing in a folder
+can run code, nor depend on a library's version unnoticed: a few predictions are kept in the
+manifest and compared.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ...core.artefact import (
     manifest,
     read_json,
     read_manifest,
+    replacing,
     sha256_of,
     write_json,
 )
@@ -29,7 +31,7 @@ from ..condition import Condition
 from ..network import Calibration, NetworkLatency
 from ..table import LatencyTable, read_table, write_table
 from . import latency_models
-from .base import LatencyModel
+from .base import LatencyModel, StoredModel
 from .evaluate import HeldOut, noise
 from .lookup import Lookup
 
@@ -37,6 +39,7 @@ KIND = "latency-model"
 TABLE = "table.yaml"
 HELD_OUT = "held_out.json"
 CALIBRATION = "calibration.json"
+STATE = "state.safetensors"
 _PROBES = 8
 
 
@@ -108,6 +111,8 @@ def write_model(
         made.mkdir()
         write_table(table, made / TABLE)
         write_json(made / HELD_OUT, held_out.to_json())
+        if isinstance(model, StoredModel):
+            _write_state(made / STATE, model)
         record = manifest(
             KIND,
             config={
@@ -185,7 +190,7 @@ def read_model(path: Path) -> LoadedModel:
         raise ArtefactError(
             f"{path} holds another table than the one it was fitted to; fit again with: elat fit."
         )
-    model = latency_models[name].fit(table, seed=seed)
+    model = _refitted(path, name, table, seed)
     found = _probes(model, table)
     if len(found) != len(probes) or not np.allclose(found, probes, rtol=1e-6, atol=0):
         raise ArtefactError(
@@ -225,6 +230,31 @@ def no_model(device: str, space: str | None = None) -> MissingLatencyError:
         f"with: elat measure {flags}; elat table {flags} --out FILE (to look at it); "
         f"elat fit {flags} --model xgboost. Or name one with --latency FOLDER|FILE."
     )
+
+
+def _write_state(path: Path, model: StoredModel) -> None:
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in model.state().items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(arrays))
+
+
+def _refitted(folder: Path, name: str, table: LatencyTable, seed: int) -> LatencyModel:
+    """The model fitted to `table`, by what its folder keeps of it where it keeps something."""
+    kind = latency_models[name]
+    if not issubclass(kind, StoredModel):
+        return kind.fit(table, seed=seed)
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    path = folder / STATE
+    try:
+        return kind.restored(table, seed, load(path.read_bytes()))
+    except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
+        raise ArtefactError(
+            f"{path} is missing or damaged ({error}); fit again with: elat fit."
+        ) from error
 
 
 def _read_calibration(folder: Path, fitted: str) -> Calibration | None:

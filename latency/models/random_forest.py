@@ -1,9 +1,9 @@
-"""Random forest (Breiman 2001) on what a first-order regression of log(ms) leaves."""
+"""Random forest (Breiman 2001) on what a first guess of log(ms) leaves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -13,52 +13,44 @@ from ..table import LatencyTable
 from . import latency_models
 from .base import LatencyModel, Prediction
 from .features import Matrix, answer
-from .limits import Conformal, Limits
-from .log_ridge import LogRidge
+from .limits import Conformal
+from .starts import NominalStart, RidgeStart, Rows, Start
 
 _TREES = 200
 _LEAST_SPREAD_SHARE = 0.1
+_DEPTH_FREE_TO = 2000
+_MANY_LEAF = 3
 
 
 @latency_models.register("random-forest")
 class RandomForest(LatencyModel):
     """The mean of trees on bootstrap samples; the deviation is the spread of the trees.
 
-    The trees learn the leave-one-out residual of a linear regression of log(ms), so that they need
-    not approximate its slopes by steps. Limits come from the errors on the operators that a tree's
-    bootstrap sample left out. Where all trees agree, the deviation is a tenth of the mean one.
+    The trees learn the residual of a linear regression of log(ms), so that they need not
+    approximate its slopes by steps, or of the nominal time of what is executed: the smaller error
+    on the operators that a tree's bootstrap sample left out decides. These errors give the limits,
+    too. Where all trees agree, the deviation is a tenth of the mean one.
     """
 
-    def __init__(
-        self, start: LogRidge, trees: Sequence[Any], least: float, limits: Limits
-    ) -> None:
-        self._start = start
-        self._trees = trees
-        self._least = least
-        self._limits = limits
+    def __init__(self, rows: Rows, grown: _Grown) -> None:
+        self._rows = rows
+        self._start = grown.start
+        self._trees = grown.forest.estimators_
+        self._least = max(_LEAST_SPREAD_SHARE * float(grown.spread.mean()), 1e-9)
+        self._limits = Conformal.of(grown.errors, np.maximum(grown.spread, self._least))
 
     @classmethod
     def fit(cls, table: LatencyTable, *, seed: int) -> Self:
-        from sklearn.ensemble import RandomForestRegressor
-
-        start = LogRidge.fit(table, is_quadratic=False)
-        forest = RandomForestRegressor(
-            n_estimators=_TREES,
-            max_features=0.5,
-            random_state=spawn(seed, "random-forest") % 2**32,
-            n_jobs=1,
-        )
-        forest.fit(start.features, start.residuals)
-        mean, spread = _out_of_bag(forest, start.features)
-        least = max(_LEAST_SPREAD_SHARE * float(spread.mean()), 1e-9)
-        limits = Conformal.of(start.residuals - mean, np.maximum(spread, least))
-        return cls(start, forest.estimators_, least, limits)
+        rows = Rows.of(table)
+        starts = (RidgeStart(table, is_quadratic=False), NominalStart(rows, list(table)))
+        grown = [_grow(rows, start, seed) for start in starts]
+        return cls(rows, min(grown, key=lambda found: float(np.abs(found.errors).mean())))
 
     def predict(self, operators: Sequence[Operator]) -> Prediction:
         return Prediction(*answer(operators, self._predict_log), self._limits)
 
     def _predict_log(self, operators: list[Operator]) -> tuple[Matrix, Matrix]:
-        features = self._start.space.matrix(operators).astype(np.float32)
+        features = self._rows.matrix(operators).astype(np.float32)
         votes = np.empty((len(operators), len(self._trees)))
         for index, tree in enumerate(self._trees):
             votes[:, index] = tree.predict(features)
@@ -66,10 +58,35 @@ class RandomForest(LatencyModel):
         return self._start.predict_log(operators) + votes.mean(axis=1), spread
 
 
+class _Grown(NamedTuple):
+    """A forest, and out-of-bag errors and deviations of the operators it was fitted to."""
+
+    start: Start
+    forest: Any
+    errors: Matrix
+    spread: Matrix
+
+
+def _grow(rows: Rows, start: Start, seed: int) -> _Grown:
+    from sklearn.ensemble import RandomForestRegressor
+
+    is_large = len(rows.target) > _DEPTH_FREE_TO
+    forest = RandomForestRegressor(
+        n_estimators=_TREES // 4 if is_large else _TREES,
+        max_features=0.5,
+        min_samples_leaf=_MANY_LEAF if is_large else 1,
+        random_state=spawn(seed, "random-forest") % 2**32,
+        n_jobs=1,
+    )
+    forest.fit(rows.features, start.residuals, sample_weight=start.weights)
+    mean, spread = _out_of_bag(forest, rows.features)
+    return _Grown(start, forest, start.residuals - mean, spread)
+
+
 def _out_of_bag(forest: Any, features: Matrix) -> tuple[Matrix, Matrix]:
     """Mean and deviation, for each row, of the trees that were not fitted to it, `(rows,)` each.
 
-    A row that every tree was fitted to (hardly possible with 200 trees) keeps all their votes.
+    A row that every tree was fitted to (hardly possible with so many trees) keeps all their votes.
     """
     rows = features.astype(np.float32)
     votes = np.column_stack([tree.predict(rows) for tree in forest.estimators_])

@@ -130,6 +130,28 @@ def test_another_table_or_another_prediction_is_refused(tmp_path: Path) -> None:
         read_model(tmp_path / "model")
 
 
+def test_a_stored_state_is_read_and_never_refitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = written(tmp_path / "model", "gaussian-process")
+    path = tmp_path / "model" / "state.safetensors"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr("elat.latency.models.gaussian_process._learn", refuse)
+    found = read_model(tmp_path / "model")
+    assert found.model.predict(BLOCKS).latency_ms.tobytes() == (
+        made.model.predict(BLOCKS).latency_ms.tobytes()
+    )
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ArtefactError, match="elat fit"):
+        read_model(tmp_path / "model")
+    path.unlink()
+    with pytest.raises(ArtefactError, match="missing"):
+        read_model(tmp_path / "model")
+
+
 def test_nothing_there_names_the_commands(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="elat fit"):
         read_model(tmp_path / "nothing")

@@ -100,8 +100,8 @@ def noisy(operators: tuple[Operator, ...], seed: int) -> dict[Operator, float]:
 
 @pytest.mark.parametrize("name", [name for name in latency_models if name != "lookup"])
 def test_fitted_models_cover_unseen_operators(name: str) -> None:
-    """Over a thousand unseen operators; the tolerance is that of 150 scores, 3 deviations."""
-    operators = generate(1150, 3, ("conv", "depth_conv", "mbconv", "linear"))
+    """Over 500 unseen operators; the tolerance is three deviations of 150 scores and of these."""
+    operators = generate(650, 3, ("conv", "depth_conv", "mbconv", "linear"))
     measured = noisy(operators, 4)
     known, unseen = operators[:150], operators[150:]
     table = LatencyTable(
@@ -110,6 +110,6 @@ def test_fitted_models_cover_unseen_operators(name: str) -> None:
     found = latency_models[name].fit(table, seed=0).predict([*unseen, Zero(8, 8)])
     truth = np.array([measured[o] for o in unseen])
     low, high = (limit[:-1] for limit in found.interval(0.9))
-    assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(0.9, abs=0.075)
-    assert np.mean(truth <= found.upper(0.9)[:-1]) == pytest.approx(0.9, abs=0.075)
+    assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(0.9, abs=0.085)
+    assert np.mean(truth <= found.upper(0.9)[:-1]) == pytest.approx(0.9, abs=0.085)
     assert found.upper(0.9)[-1] == 0.0

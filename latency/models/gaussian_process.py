@@ -1,0 +1,198 @@
+"""A Gaussian process on log(ms) around the nominal time of what an operator executes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import log
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.seeding import numpy_generator
+from ..operators import Operator
+from ..table import LatencyTable
+from . import latency_models
+from .base import Prediction, StoredModel
+from .features import Matrix, answer
+from .limits import Conformal
+from .starts import NominalStart, Rows
+
+if TYPE_CHECKING:
+    import torch
+
+MOST = 2000
+"""Operators that a process is conditioned on; of a larger table a random subset of so many."""
+
+_LEARN_FROM = 300
+_STEPS, _RATE = 80, 0.1
+_LENGTH, _AMPLITUDES = 6.0, (0.3, 0.3, 0.2, 0.05)
+_NOISE, _JITTER = 0.04, 1e-7
+
+
+@latency_models.register("gaussian-process")
+class GaussianProcess(StoredModel):
+    """Posterior mean and deviation of a Gaussian process (Rasmussen and Williams 2006, chapter 2).
+
+    Its kernel is a sum: a Matérn-5/2 with a length for every feature (their section 5.1), the same
+    within kinds of operators, a constant and a linear one within kinds. Every measurement's own
+    variance is added to the noise, so that noisy ones count less. Lengths and amplitudes maximise
+    the marginal likelihood (their equation 2.30) with a weak log-normal prior on lengths, by Adam.
+
+    It learns from at most 2,000 operators of a table and its lengths from at most 300: both are
+    random subsets that the seed decides, as its effort grows with the third power.
+    """
+
+    def __init__(self, table: LatencyTable, seed: int, theta: Matrix | None) -> None:
+        rows, operators = Rows.of(table), list(table)
+        self._rows = rows
+        self._start = NominalStart(rows, operators)
+        chosen = _subset(len(operators), MOST, seed)
+        spread = rows.features[chosen].std(axis=0)
+        self._columns = np.flatnonzero(spread > 0)
+        self._centre = rows.features[chosen][:, self._columns].mean(axis=0)
+        self._scale = spread[self._columns]
+        self._points = self._scaled(rows.features[chosen])
+        self._kinds = rows.kinds[chosen]
+        residuals, variances = self._start.residuals[chosen], rows.errors[chosen] ** 2
+        if theta is None:
+            few = _subset(len(chosen), _LEARN_FROM, seed)
+            theta = _learn(self._points[few], self._kinds[few], residuals[few], variances[few])
+        self._theta = theta
+        covariance = np.array(
+            [self._shared(*row) for row in zip(self._points, self._kinds.tolist(), strict=True)]
+        )
+        covariance[np.diag_indices_from(covariance)] += variances + self._noise
+        self._inverse = np.linalg.inv(covariance)
+        self._duals = self._inverse @ residuals
+        # Leave-one-out mean and variance: their equations 5.10 to 5.12.
+        precision = np.diag(self._inverse)
+        self._limits = Conformal.of(self._duals / precision, np.sqrt(1 / precision))
+
+    @classmethod
+    def fit(cls, table: LatencyTable, *, seed: int) -> Self:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        with threadpool_limits(1):
+            return cls(table, seed, None)
+
+    @classmethod
+    def restored(
+        cls, table: LatencyTable, seed: int, state: Mapping[str, NDArray[np.float64]]
+    ) -> Self:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return cls(table, seed, state["theta"])
+
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        return {"theta": self._theta}
+
+    def predict(self, operators: Sequence[Operator]) -> Prediction:
+        return Prediction(*answer(operators, self._predict_log), self._limits)
+
+    @property
+    def _noise(self) -> float:
+        return float(np.exp(2 * self._theta[4])) + _JITTER
+
+    def _scaled(self, features: Matrix) -> Matrix:
+        return np.ascontiguousarray((features[:, self._columns] - self._centre) / self._scale)
+
+    def _predict_log(self, operators: list[Operator]) -> tuple[Matrix, Matrix]:
+        from threadpoolctl import threadpool_limits
+
+        points = self._scaled(self._rows.matrix(operators))
+        kinds = self._rows.space.kind_indices(operators)
+        mean, variance = np.empty(len(points)), np.empty(len(points))
+        own = _own_covariance(self._theta, points)
+        with threadpool_limits(1):
+            for index, (point, kind) in enumerate(zip(points, kinds, strict=True)):
+                shared = self._shared(point, int(kind))
+                mean[index] = (shared * self._duals).sum()
+                explained = (shared * (self._inverse @ shared)).sum()
+                variance[index] = own[index] + self._noise - explained
+        return self._start.predict_log(operators) + mean, np.sqrt(np.maximum(variance, _JITTER))
+
+    def _shared(self, point: Matrix, kind: int) -> Matrix:
+        """Covariance of one point with those conditioned on, `(points,)`.
+
+        Sums along rows, unlike matrix products, do not depend on what else is asked.
+        """
+        a, b, c, d = np.exp(2 * self._theta[:4])
+        lengths = np.exp(self._theta[5:]).reshape(2, -1)
+        squares = (self._points - point) ** 2
+        shared, within = (_matern52((squares / length**2).sum(axis=1)) for length in lengths)
+        linear = (self._points * point).sum(axis=1) / len(point)
+        return np.asarray(a * shared + (self._kinds == kind) * (b * within + c + d * linear))
+
+
+def _own_covariance(theta: Matrix, points: Matrix) -> Matrix:
+    """Covariance of each point with itself, `(points,)`."""
+    a, b, c, d = np.exp(2 * theta[:4])
+    return np.asarray(a + b + c + d * (points**2).sum(axis=1) / points.shape[1])
+
+
+def _matern52(squares: Matrix) -> Matrix:
+    r = np.sqrt(5 * squares)
+    return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
+
+
+def _covariance(theta: torch.Tensor, points: torch.Tensor, is_same: torch.Tensor) -> torch.Tensor:
+    """The kernel without noise, differentiable, `(points, points)`.
+
+    Args:
+        theta: Logarithms of four amplitudes, the noise, and the lengths of both Matérn terms.
+        points: `(points, features)`, standardised.
+        is_same: Whether two are of one kind, `(points, points)`.
+    """
+    import torch
+
+    features = points.shape[1]
+    shared, within = theta[5 : 5 + features], theta[5 + features :]
+    a, b, c, d = torch.exp(2 * theta[:4])
+    same = is_same.to(points.dtype)
+    linear = points @ points.T / features
+    return a * _matern(points, shared) + same * (b * _matern(points, within) + c + d * linear)
+
+
+def _matern(points: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    p = points / torch.exp(lengths)
+    own = (p**2).sum(1)
+    squares = own[:, None] + own[None] - 2 * p @ p.T
+    r = torch.sqrt(5 * torch.clamp(squares, min=1e-12))
+    return (1 + r + r**2 / 3) * torch.exp(-r)
+
+
+def _learn(
+    points: Matrix, kinds: NDArray[np.intp], residuals: Matrix, variances: Matrix
+) -> Matrix:
+    """Logarithms of amplitudes, noise and lengths with the largest posterior, by Adam."""
+    import torch
+
+    x, target = torch.from_numpy(points), torch.from_numpy(residuals)
+    is_same = torch.from_numpy(kinds[:, None] == kinds[None])
+    noise = torch.from_numpy(variances)
+    first = [log(a) for a in (*_AMPLITUDES, _NOISE)] + [log(_LENGTH)] * (2 * points.shape[1])
+    theta = torch.tensor(first, dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([theta], lr=_RATE)
+    for _ in range(_STEPS):
+        adam.zero_grad()
+        covariance = _covariance(theta, x, is_same)
+        covariance = covariance + torch.diag(noise + torch.exp(2 * theta[4]) + _JITTER)
+        factor = torch.linalg.cholesky(covariance)
+        duals = torch.cholesky_solve(target[:, None], factor)[:, 0]
+        fit = 0.5 * target @ duals + torch.log(torch.diag(factor)).sum()
+        prior = 0.5 * ((theta[5:] - log(_LENGTH)) ** 2).sum()
+        (fit + prior).backward()  # type: ignore[no-untyped-call]
+        adam.step()
+    return np.asarray(theta.detach().numpy().copy())
+
+
+def _subset(count: int, most: int, seed: int) -> NDArray[np.intp]:
+    """Positions of at most `most` of `count`, in order."""
+    if count <= most:
+        return np.arange(count)
+    order = numpy_generator(seed, "gaussian-process", str(most)).permutation(count)
+    return np.sort(order[:most])
