@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields, replace
+from math import ceil, exp, log1p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ArtefactError, ConfigError
+from .correction import Correction, fit_correction
+from .operators import Operator
 
 Vector = NDArray[np.float64]
 
 MIN_NETWORKS = 4
 FORMS = ("slope", "affine", "affine+count")
+CORRECTED = "corrected"
+CORRECTION = "correction"
+CORRECTED_FROM = 12
+"""Measured networks from which on a correction is tried."""
 _WORTH = 0.98
+_CORRECTION_WORTH = 0.95
 _HUBER = 1.345
 _ROUNDS = 50
 
@@ -24,11 +32,14 @@ _ROUNDS = 50
 class Calibration:
     """latency = intercept + slope * (sum over operators) + per_operator * (operators not free).
 
+    To which a correction of each operator may come (`correction.py`).
+
     Attributes:
         form: Which of these terms were fitted, by leave-one-out: `slope`, `affine` (and the
-            intercept), `affine+count` (and the cost per operator); the others are 0.
+            intercept), `affine+count` (and the cost per operator), `corrected` (intercept, slope
+            and the correction); the others are 0.
         slope: Above 0.
-        intercept_ms: What a network costs besides its operators; at least 0.
+        intercept_ms: What a network costs besides its operators; at least 0 but for `corrected`.
         per_operator_ms: What every operator costs more in a network than it did alone; negative
             where the operators were timed with an overhead that a network does not pay.
         networks: Number of measured networks.
@@ -47,6 +58,50 @@ class Calibration:
     mape_after: float
     errors: tuple[float, ...]
     loo_by_form: dict[str, float]
+    correction: Correction | None = field(default=None, compare=False)
+
+    def corrected(
+        self,
+        networks: Sequence[Sequence[Operator]],
+        latency_ms: Mapping[Operator, float],
+        measured_ms: Sequence[float],
+    ) -> Calibration:
+        """This calibration, or one with a correction where that is better by a twentieth.
+
+        Better by the errors of networks left out; few networks are not corrected.
+
+        Args:
+            networks: The operators of each network that this was fitted to.
+            latency_ms: Of every operator of them that is not free.
+            measured_ms: What was measured of each.
+        """
+        if len(networks) < CORRECTED_FROM:
+            return self
+        found = fit_correction(networks, latency_ms, np.asarray(measured_ms, np.float64))
+        loo = float(np.mean(np.abs(found.errors)))
+        known = replace(self, loo_by_form={**self.loo_by_form, CORRECTED: loo})
+        if found.slope <= 0 or loo >= _CORRECTION_WORTH * self.loo_mape:
+            return known
+        return replace(
+            known,
+            form=CORRECTED,
+            slope=found.slope,
+            intercept_ms=found.intercept_ms,
+            per_operator_ms=0.0,
+            mape_after=float(np.mean(np.abs(found.after))),
+            errors=tuple(found.errors.tolist()),
+            correction=found.correction,
+        )
+
+    def costs(self, operators: Sequence[Operator], latency_ms: Vector) -> Vector:
+        """What each of `operators` adds to a network, in ms; 0 if free."""
+        is_busy = np.array([not operator.is_free for operator in operators], np.float64)
+        costs: Vector = self.slope * latency_ms + self.per_operator_ms * is_busy
+        return (
+            costs
+            if self.correction is None
+            else costs + self.correction.costs(operators, latency_ms)
+        )
 
     @classmethod
     def fit(
@@ -115,9 +170,47 @@ class Calibration:
         """Root mean square of the leave-one-out errors: the relative deviation of a prediction."""
         return float(np.sqrt(np.mean(np.square(self.errors))))
 
+    def upper_factor(self, level: float) -> float:
+        """What a prediction is multiplied by so that a share of `level` keep below it.
+
+        The order statistic of the errors of networks left out (Barber et al. 2021, "Predictive
+        inference with the jackknife+"; the guarantee of conformal prediction is near, not exact).
+        It is about networks drawn like those measured: of networks that a search picked because
+        they seemed fast enough, more pass it (docs/predicting-networks.md).
+
+        Raises:
+            ConfigError: `level` is not between 0 and 1, or there are too few networks for it.
+        """
+        return self._factor([-log1p(error) for error in self.errors], level)
+
+    def interval_factor(self, level: float) -> float:
+        """The same to both sides: a share of `level` lies between prediction / and * factor.
+
+        Raises:
+            ConfigError: As `upper_factor`.
+        """
+        return self._factor([abs(log1p(error)) for error in self.errors], level)
+
+    def _factor(self, scores: Sequence[float], level: float) -> float:
+        if not 0 < level < 1:
+            raise ConfigError(f"A level is above 0 and below 1 (0.95, say); found {level}.")
+        rank = ceil((len(scores) + 1) * level - 1e-9)
+        if rank > len(scores):
+            needed = ceil(level / (1 - level) - 1e-9)
+            raise ConfigError(
+                f"{len(scores)} measured networks cannot tell a limit of level {level:g}, which "
+                f"takes {needed}; measure more with: elat calibrate --networks {needed}, or lower "
+                "the level."
+            )
+        return exp(sorted(scores)[rank - 1])
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
-        return {**asdict(self), "errors": list(self.errors)}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != CORRECTION}
+        known = {**plain, "errors": list(self.errors), "loo_by_form": dict(self.loo_by_form)}
+        return (
+            known if self.correction is None else known | {CORRECTION: self.correction.to_json()}
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Calibration:
@@ -127,9 +220,13 @@ class Calibration:
             ArtefactError: A field is missing, unknown or out of range.
         """
         try:
-            values = {field.name: data[field.name] for field in fields(cls)}
-            found = cls(**{**values, "errors": tuple(map(float, data["errors"]))})
+            values = {f.name: data[f.name] for f in fields(cls) if f.name != CORRECTION}
+            values["errors"] = tuple(map(float, data["errors"]))
+            if CORRECTION in data:
+                values[CORRECTION] = Correction.from_json(data[CORRECTION])
+            found = cls(**values)
             is_valid = found.form in found.loo_by_form and found.slope > 0
+            is_valid &= (found.correction is not None) == (found.form == CORRECTED)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtefactError(
                 f"This is no calibration ({error!r}); make it again with: elat calibrate."

@@ -71,4 +71,3 @@ def following(values: NDArray[np.float64], slowness: NDArray[np.float64]) -> Fol
     variance = max(float(rest @ rest) / freedom, _LEAST_SCATTER**2)
     kept = UNFOLLOWED_SHARE**2 * squares / (UNFOLLOWED_SHARE**2 * squares + variance)
     return Following(1 + kept * slope, UNFOLLOWED_SHARE * math.sqrt(1 - kept))
-

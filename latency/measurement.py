@@ -46,9 +46,9 @@ class Measurement:
     A launch's value is the mean of the middle half of its samples: thread CPU time where one
     thread does the work, wall time of undisturbed samples where several do. It is divided by the
     machine's `slowness` at the time, which the sentinel tells, and by the `drift` that all cases
-    of its group had in common, as far as it is `following` these. The latency is the exponential of the mean of the logarithms of
-    the launches, trimmed by a fifth at each end from five launches on (one worker can be disturbed
-    as a whole).
+    of its group had in common, as far as it is `following` these. The latency is the exponential
+    of the mean of the logarithms of the launches, trimmed by a fifth at each end from five
+    launches on (one worker can be disturbed as a whole).
 
     Attributes:
         state_before: The machine's state at the first launch, and `state_after` at the last.
@@ -70,7 +70,7 @@ class Measurement:
     origin: str
     slowness: tuple[float, ...] = ()
     drift: tuple[float, ...] = ()
-    following: Following = Following()
+    following: Following = field(default_factory=Following)
     protocol: Protocol = SCREEN
     environments: int = 1
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import MissingLatencyError
 from .calibration import AdditiveFit, Calibration, best_additive_fit
 from .models import LatencyModel
 from .operators import Operator
@@ -28,10 +29,43 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NetworkPrediction:
-    """Latency of a network in milliseconds, and its standard deviation."""
+    """Latency of a network in milliseconds, and its standard deviation.
+
+    Attributes:
+        calibration: Whose errors on networks left out give limits; None without.
+    """
 
     latency_ms: float
     std_ms: float
+    calibration: Calibration | None = field(default=None, repr=False)
+
+    def upper(self, level: float) -> float:
+        """Latency in ms that a share of `level` of all networks like those measured keep below.
+
+        Raises:
+            ConfigError: `level` is not between 0 and 1, or too few networks were measured for it.
+            MissingLatencyError: None was: a plain sum states no limits.
+        """
+        return self.latency_ms * self._known.upper_factor(level)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Lowest and highest latency in ms between which a share of `level` lies; see `upper`.
+
+        Raises:
+            ConfigError: As `upper`.
+            MissingLatencyError: As `upper`.
+        """
+        factor = self._known.interval_factor(level)
+        return self.latency_ms / factor, self.latency_ms * factor
+
+    @property
+    def _known(self) -> Calibration:
+        if self.calibration is None:
+            raise MissingLatencyError(
+                "Nothing is known of how far sums over operators lie from whole networks; measure "
+                "some with: elat calibrate --device DEVICE --space SPACE."
+            )
+        return self.calibration
 
 
 class NetworkLatency:
@@ -102,15 +136,13 @@ class NetworkLatency:
                 std = float(np.sqrt(np.sum(found.std_ms[chosen] ** 2)))
             else:
                 std = self._calibration.spread * abs(latency)
-            predictions.append(NetworkPrediction(latency, std))
+            predictions.append(NetworkPrediction(latency, std, self._calibration))
         return predictions
 
     def _corrected(self, operators: Sequence[Operator], latency_ms: Vector) -> Vector:
         if self._calibration is None:
             return latency_ms
-        is_busy = np.array([not operator.is_free for operator in operators], np.float64)
-        c = self._calibration
-        return c.slope * latency_ms + c.per_operator_ms * is_busy
+        return self._calibration.costs(operators, latency_ms)
 
 
 def calibrate(
@@ -129,7 +161,10 @@ def calibrate(
         MissingOperatorError: The model cannot answer for one of the operators.
         ConfigError: There are too few networks.
     """
-    sums = [found.latency_ms for found in NetworkLatency(model).predict_many(networks)]
-    parts = [n.operators if isinstance(n, Chain | Dag) else n for n in networks]
-    counts = [sum(not operator.is_free for operator in part) for part in parts]
-    return Calibration.fit(sums, counts, measured_ms)
+    parts = [tuple(n.operators if isinstance(n, Chain | Dag) else n) for n in networks]
+    distinct = list(dict.fromkeys(o for part in parts for o in part if not o.is_free))
+    known = dict(zip(distinct, model.predict(distinct).latency_ms.tolist(), strict=True))
+    busy = [[operator for operator in part if not operator.is_free] for part in parts]
+    sums = [sum(known[operator] for operator in part) for part in busy]
+    plain = Calibration.fit(sums, list(map(len, busy)), measured_ms)
+    return plain.corrected(parts, known, measured_ms)
