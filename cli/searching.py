@@ -13,6 +13,7 @@ from .console import print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from ..flows.verify import Verified
+    from ..search.bound import Bound
     from ..search.result import Certificate, SearchResult, TrainingRecord
     from ..search.strategies import SearchStep
     from ..search.training import TrainingStep
@@ -42,6 +43,14 @@ def search(
         typer.Option(
             "--bound-quantile",
             help="The bound as a quantile of the space's latency: one, or one for each --device.",
+        ),
+    ] = None,
+    bound_level: Annotated[
+        float | None,
+        typer.Option(
+            "--bound-level",
+            help="Share of networks that shall keep a latency bound on the device, 0.95 say: the "
+            "prediction stays so far below [default: the prediction itself keeps it].",
         ),
     ] = None,
     bound_macs: Annotated[
@@ -86,6 +95,7 @@ def search(
         latency=tuple(latency or ()),
         bound_ms=tuple(bound_ms or ()),
         bound_quantile=tuple(bound_quantile or ()),
+        bound_level=bound_level,
         bound_macs=bound_macs,
         bound_params=bound_params,
         bound_links=bound_links,
@@ -105,10 +115,17 @@ def search(
         for model in started.models:
             say(f"latency from {model.folder} ({model.name})")
         where = {b.name: f" on {b.name}" if b.unit == "ms" else "" for b in started.bounds}
-        limits = (f"{b.limit:g} {b.unit}{where[b.name]}" for b in started.bounds)
+        limits = (f"{b.limit:g} {b.unit}{where[b.name]}{_promise(b)}" for b in started.bounds)
         say("bound: " + ", ".join(limits))
         result = draw_search(started.steps, f"search {space}")
     show_result(result, out, json)
+
+
+def _promise(bound: Bound) -> str:
+    """What the device shall keep, if that is another number than what is predicted at most."""
+    if bound.held is None:
+        return ""
+    return f" (predicted, so that {bound.level:.3g} of all networks keep {bound.held:g} ms)"
 
 
 def draw_search(steps: Iterator[SearchStep | SearchResult], title: str) -> SearchResult:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.artefact import sha256_of
 from ..core.config import read_yaml, with_overrides
-from ..core.errors import ArtefactError, ConfigError
+from ..core.errors import ArtefactError, ConfigError, MissingLatencyError
 from ..core.seeding import torch_generator
 from ..devices.device import find_device
 from ..latency.models.folder import LoadedModel
@@ -39,6 +39,8 @@ class SearchOrder:
         latency: Their latency models, in the same order; empty for the newest ones.
         bound_ms: One for each device; or else
         bound_quantile: one for all devices, or one for each.
+        bound_level: Share of networks that shall keep a latency bound on the device, by the errors
+            of the model's calibration; None bounds the prediction itself.
         bound_macs: In multiply-adds; `bound_params` in trainable parameters, `bound_links` in
             links of an aggregation space.
     """
@@ -49,6 +51,7 @@ class SearchOrder:
     latency: tuple[Path, ...] = ()
     bound_ms: tuple[float, ...] = ()
     bound_quantile: tuple[float, ...] = ()
+    bound_level: float | None = None
     bound_macs: float | None = None
     bound_params: float | None = None
     bound_links: float | None = None
@@ -150,7 +153,9 @@ def _latency_bounds(
         models.append(model)
         costs.append(cost)
         limit = latency_quantile(cost, quantile) if bound_ms is None else bound_ms
-        bounds.append(Bound(device.id, limit))
+        bounds.append(_bound(model, limit, order.bound_level))
+    if order.bound_level is not None and not bounds:
+        raise ConfigError("--bound-level is about a latency bound; give --device and --bound-ms.")
     origins = sorted({model.origin for model in models})
     if len(origins) > 1:
         raise ConfigError(
@@ -158,6 +163,25 @@ def _latency_bounds(
             "origin never decide together: use models of one origin."
         )
     return models, costs, bounds
+
+
+def _bound(model: LoadedModel, limit: float, level: float | None) -> Bound:
+    """The bound of `limit` ms on the device of `model`, kept by its predictions or at `level`.
+
+    Raises:
+        ConfigError: Too few networks were measured to tell `level`, or it is none.
+        MissingLatencyError: None were.
+    """
+    name = model.condition.device
+    if level is None:
+        return Bound(name, limit)
+    if model.calibration is None:
+        raise MissingLatencyError(
+            f"--bound-level {level:g} needs to know how far predictions lie from whole networks, "
+            f"and the model {model.name} for {name} was never held against any: elat calibrate "
+            f"--device {name} --space {model.space or 'SPACE'}."
+        )
+    return Bound.with_level(name, limit, level, model.calibration.upper_factor(level))
 
 
 def _asked(order: SearchOrder) -> Iterator[tuple[str, Path | None, float | None, float]]:

@@ -99,12 +99,12 @@ class Attempt:
     def shares(self, targets: Sequence[Target]) -> Iterator[float]:
         """The upper confidence limit over the bound, for each target."""
         for measured, target in zip(self.measured, targets, strict=True):
-            yield measured.high_ms / target.limit.limit
+            yield measured.high_ms / target.limit.promise
 
     def holds(self, targets: Sequence[Target]) -> bool:
         """Whether every upper confidence limit is within its bound."""
         pairs = zip(self.measured, targets, strict=True)
-        return all(measured.high_ms <= target.limit.limit for measured, target in pairs)
+        return all(measured.high_ms <= target.limit.promise for measured, target in pairs)
 
 
 def verify_run(order: VerifyOrder) -> Iterator[Verified]:
@@ -152,7 +152,7 @@ def verify_run(order: VerifyOrder) -> Iterator[Verified]:
     certificate = Certificate(
         architecture=chosen,
         bounds=tuple(
-            DeviceBound(limit.name, limit.limit, found.high_ms <= limit.limit)
+            DeviceBound(limit.name, limit.promise, found.high_ms <= limit.promise)
             for limit, found in zip(limits, measured, strict=False)
         ),
         predicted_ms=predicted,
@@ -236,7 +236,7 @@ class Repair:
             ratios = [a.measured[index].high_ms / a.predicted_ms[index] for a in latest]
             ratio = sum(ratios) / len(ratios)
             limit = target.limit
-            bounds.append(Bound(limit.name, max(_MARGIN * limit.limit / ratio, limit.fastest)))
+            bounds.append(Bound(limit.name, max(_MARGIN * limit.promise / ratio, limit.fastest)))
         return bounds + [Bound(other.name, other.limit) for other in self._others]
 
     def note(self, chosen: Attempt) -> str:
@@ -279,7 +279,7 @@ class Repair:
     def _is_good(self, attempt: Attempt) -> bool:
         """Whether it holds and leaves little of one bound unused."""
         pairs = zip(attempt.measured, self._targets, strict=True)
-        used = max(measured.latency_ms / target.limit.limit for measured, target in pairs)
+        used = max(measured.latency_ms / target.limit.promise for measured, target in pairs)
         return attempt.holds(self._targets) and used >= WANTED_SHARE
 
 

@@ -13,10 +13,30 @@ from .result import Limit, unit_of
 
 @dataclass(frozen=True)
 class Bound:
-    """At most `limit` ms on the device `name`, or of what `macs`, `params` or `links` counts."""
+    """At most `limit` ms on the device `name`, or of what `macs`, `params` or `links` counts.
+
+    Attributes:
+        limit: Of what the model predicts.
+        held: What the device itself shall keep, where that is more: predictions err, and `limit`
+            is so far below that a share of `level` of all networks keep `held`.
+    """
 
     name: str
     limit: float
+    held: float | None = None
+    level: float | None = None
+
+    @classmethod
+    def with_level(cls, name: str, held: float, level: float, factor: float) -> Bound:
+        """The bound under which networks keep `held` with probability `level`.
+
+        Args:
+            name: A device id.
+            held: In ms, by the device.
+            level: Between 0 and 1.
+            factor: Of the predicted latency, that a share of `level` of all networks keep below.
+        """
+        return cls(name, held / max(1.0, factor), held, level)
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.limit) or self.limit <= 0:
@@ -59,13 +79,21 @@ def limits_of(costs: Sequence[ExpectedLatency], bounds: Sequence[Bound]) -> tupl
 def _limit(cost: ExpectedLatency, bound: Bound) -> Limit:
     fastest = cost.fastest()
     least, most = cost.of(fastest), cost.of(cost.slowest())
+    if not bound.allows(least) and bound.held is not None:
+        raise InfeasibleError(
+            f"No architecture of {cost.space.name} is sure enough to stay within "
+            f"{_amount(bound.held, bound)} on {bound.name}: at level {bound.level:g} at most "
+            f"{_amount(bound.limit, bound)} may be predicted, and the fastest takes "
+            f"{_amount(least, bound)} ({cost.space.text(fastest)}). Ask for at least "
+            f"{_rounded_up(least * bound.held / bound.limit)} {bound.unit}, or a lower level."
+        )
     if not bound.allows(least):
         raise InfeasibleError(
             f"No architecture of {cost.space.name} stays within {_amount(bound.limit, bound)} "
             f"on {bound.name}: the fastest takes {_amount(least, bound)} "
             f"({cost.space.text(fastest)}). Ask for at least {_rounded_up(least)} {bound.unit}."
         )
-    return Limit(bound.name, bound.limit, least, most)
+    return Limit(bound.name, bound.limit, least, most, bound.held, bound.level)
 
 
 def _amount(value: float, bound: Bound) -> str:

@@ -33,12 +33,25 @@ def unit_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound of a search: `name` is a device id or what is counted; `limit` is in `unit`."""
+    """One bound of a search: `name` is a device id or what is counted; `limit` is in `unit`.
+
+    Attributes:
+        limit: Of what the model predicts.
+        held: What the device shall keep, where that is more than `limit`; and `level` how many of
+            all networks within `limit` do (`Bound`).
+    """
 
     name: str
     limit: float
     fastest: float
     slowest: float
+    held: float | None = None
+    level: float | None = None
+
+    @property
+    def promise(self) -> float:
+        """What the device shall keep."""
+        return self.limit if self.held is None else self.held
 
     @property
     def unit(self) -> str:

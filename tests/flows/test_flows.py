@@ -15,7 +15,8 @@ from elat.flows.fitting import find_latency, fit_space
 from elat.flows.images import VALIDATION_SHARE, open_data, split_data
 from elat.flows.measuring import spelled
 from elat.flows.searching import latency_quantile, run_search
-from elat.latency.models.folder import read_model
+from elat.latency.models.folder import read_model, write_calibration
+from elat.latency.network import calibrate as fit_calibration
 from elat.search.expected_latency import ExpectedLatency
 from elat.search.result import SearchResult
 from elat.search.spaces import find_space
@@ -98,6 +99,43 @@ def test_a_bound_is_resolved_before_anything_is_written(lab, tmp_path):
         run_search(replace(order, devices=()))
     with pytest.raises(ConfigError, match="needs a bound"):
         run_search(replace(order, bound_quantile=None))
+
+
+def test_a_bound_can_be_asked_of_the_device_and_not_of_the_prediction(lab, model, tmp_path):
+    loaded = model
+    order = replace(
+        lab.order(model.folder, tmp_path / "run"),
+        bound_quantile=(),
+        bound_level=0.9,
+        bound_ms=(1.0,),
+    )
+    with pytest.raises(MissingLatencyError, match="elat calibrate --device toy"):
+        run_search(order)
+    networks = [lab.space.operators(a) for a in sample_networks(lab.space, 24, seed=3)]
+    sums = [p.latency_ms for p in loaded.network.predict_many(networks)]
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.05, len(sums)))
+    calibration = fit_calibration(
+        loaded.model, networks, [s * e for s, e in zip(sums, noise, strict=True)]
+    )
+    known = write_calibration(loaded, calibration)
+    cost = ExpectedLatency.from_network_latency(lab.space, "toy", known.network)
+    held = latency_quantile(cost, 0.6)
+    *_, result = run_search(replace(order, bound_ms=(held,))).steps
+    assert isinstance(result, SearchResult)
+    (limit,) = result.limits
+    assert (limit.held, limit.level) == (held, 0.9)
+    assert limit.limit == held / calibration.upper_factor(0.9) < held
+    assert all(candidate.predicted[0] <= limit.limit for candidate in result.candidates)
+    best = known.network.predict(lab.space.operators(result.best.architecture))
+    assert best.upper(0.9) <= held * (1 + 1e-12)
+    with pytest.raises(ConfigError, match="takes 99"):
+        run_search(replace(order, bound_level=0.99, out=tmp_path / "other"))
+    with pytest.raises(InfeasibleError, match=r"at level 0\.9"):
+        least = cost.of(cost.fastest())
+        run_search(replace(order, bound_ms=(1.001 * least,), out=tmp_path / "other"))
+    with pytest.raises(ConfigError, match="--bound-level is about a latency bound"):
+        macs = replace(order, devices=(), latency=(), bound_ms=(), bound_macs=1e9)
+        run_search(replace(macs, out=tmp_path / "other"))
 
 
 def test_latency_and_macs_can_be_bounded_together(lab, tmp_path):
