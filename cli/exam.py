@@ -13,6 +13,7 @@ from .aggregation_cost import aggregation_cost
 from .console import print_json, print_table, progress, say
 from .measuring import draw_measuring
 from .measuring_exam import measuring
+from .network_exam import networks
 
 if TYPE_CHECKING:
     from ..flows.exam import Kept
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
     exams.command("perfect-supernet")(perfect_supernet)
     exams.command("aggregation-cost")(aggregation_cost)
     exams.command("measuring")(measuring)
+    exams.command("networks")(networks)
     app.add_typer(exams, name="exam")
 
 
