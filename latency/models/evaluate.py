@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from ..operators.serial import from_json, kind_of, to_json
 from ..table import LatencyTable
 from .base import LatencyModel
 from .lookup import Lookup
+from .noise import Ceiling, noise_ceiling
+
+LEVELS = (0.8, 0.9, 0.95)
+"""Levels at which the coverage of limits is counted."""
 
 CROSS_VALIDATION = "cross-validation"
 NOISE = "measurement noise (a table cannot answer for operators it lacks)"
@@ -56,6 +60,21 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """How often limits held on operators that the model was not fitted to.
+
+    Attributes:
+        level: What was promised.
+        interval: Share of measured latencies inside `interval(level)`.
+        upper: Share of them at most `upper(level)`.
+    """
+
+    level: float
+    interval: float
+    upper: float
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """The held-out errors of one model on one table.
 
@@ -63,12 +82,17 @@ class HeldOut:
         method: `cross-validation`, or that the errors are the measurement noise.
         unanswered: Operators for which a model fitted without them could not answer (the only one
             of their kind, or with their activation).
+        coverage: Of the model's limits; none where it states none.
+        ceiling: What the noise of these measurements lets anybody reach; None where no operator
+            has several launches.
     """
 
     method: str
     folds: int
     rows: tuple[HeldOutRow, ...]
     unanswered: tuple[Operator, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    ceiling: Ceiling | None = None
 
     @property
     def overall(self) -> Accuracy:
@@ -102,6 +126,8 @@ class HeldOut:
             "overall": asdict(self.overall) if self.rows else None,
             "by_kind": {kind: asdict(found) for kind, found in self.by_kind.items()},
             "unanswered": [to_json(operator) for operator in self.unanswered],
+            "coverage": [asdict(found) for found in self.coverage],
+            "noise_ceiling": self.ceiling.to_json() if self.ceiling else None,
             "rows": [{**asdict(row), "operator": to_json(row.operator)} for row in self.rows],
         }
 
@@ -121,6 +147,8 @@ class HeldOut:
                     for row in data["rows"]
                 ),
                 tuple(map(from_json, data["unanswered"])),
+                tuple(Coverage(**found) for found in data.get("coverage", ())),
+                Ceiling.from_json(ceiling) if (ceiling := data.get("noise_ceiling")) else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ArtefactError(
@@ -145,23 +173,29 @@ def held_out(
     if folds < 2:
         raise ConfigError(f"{folds} folds were asked for; at least 2 are needed.")
     operators = list(table)
-    fold_of = _folds(operators, folds, seed)
-    rows: list[HeldOutRow] = []
-    unanswered: list[Operator] = []
+    fold_of = folds_of(operators, folds, seed)
+    answers: dict[Operator, _Answer | None] = {}
     for fold in range(folds):
         held = [o for o, number in zip(operators, fold_of, strict=True) if number == fold]
         kept = [o for o, number in zip(operators, fold_of, strict=True) if number != fold]
-        if not held:
-            continue
-        model = model_class.fit(table.only(kept), seed=seed)
-        for operator, predicted in zip(held, _answers(model, held), strict=True):
-            if predicted is None:
-                unanswered.append(operator)
-            else:
-                rows.append(_row(operator, table[operator], predicted))
-    order = {operator: index for index, operator in enumerate(operators)}
-    rows.sort(key=lambda row: order[row.operator])
-    return HeldOut(CROSS_VALIDATION, folds, tuple(rows), tuple(unanswered))
+        if held:
+            model = model_class.fit(table.only(kept), seed=seed)
+            answers |= dict(zip(held, _answers(model, held), strict=True))
+    return _held_out(table, folds, {operator: answers[operator] for operator in operators})
+
+
+def _held_out(
+    table: LatencyTable, folds: int, answers: Mapping[Operator, _Answer | None]
+) -> HeldOut:
+    found = {operator: answer for operator, answer in answers.items() if answer is not None}
+    return HeldOut(
+        CROSS_VALIDATION,
+        folds,
+        tuple(_row(o, table[o], answer.latency_ms) for o, answer in found.items()),
+        tuple(operator for operator, answer in answers.items() if answer is None),
+        _coverage([(table[o], answer.limits_ms) for o, answer in found.items()]),
+        noise_ceiling([table.entry(operator) for operator in found]),
+    )
 
 
 def noise(table: LatencyTable) -> HeldOut:
@@ -170,10 +204,12 @@ def noise(table: LatencyTable) -> HeldOut:
         HeldOutRow(o, kind_of(o), e.mean_ms, e.mean_ms, e.std_ms / e.mean_ms)
         for o, e in table.entries.items()
     )
-    return HeldOut(NOISE, 0, rows)
+    ceiling = noise_ceiling(list(table.entries.values()))
+    return HeldOut(NOISE, 0, rows, ceiling=ceiling)
 
 
-def _folds(operators: Iterable[Operator], folds: int, seed: int) -> NDArray[np.intp]:
+def folds_of(operators: Iterable[Operator], folds: int, seed: int) -> NDArray[np.intp]:
+    """The fold, from 0, of each of `operators`: every kind is dealt out in equal shares."""
     kinds = np.array([kind_of(operator) for operator in operators])
     order = numpy_generator(seed, "held-out").permutation(len(kinds))
     dealt = order[np.argsort(kinds[order], kind="stable")]
@@ -182,13 +218,47 @@ def _folds(operators: Iterable[Operator], folds: int, seed: int) -> NDArray[np.i
     return fold_of
 
 
-def _answers(model: LatencyModel, operators: Sequence[Operator]) -> list[float | None]:
+class _Answer(NamedTuple):
+    """A prediction in ms, and its lower, upper and one-sided upper limit at each of `LEVELS`."""
+
+    latency_ms: float
+    limits_ms: tuple[tuple[float, float, float], ...]
+
+
+def _answers(model: LatencyModel, operators: Sequence[Operator]) -> list[_Answer | None]:
     try:
-        return list(model.predict(operators).latency_ms.tolist())
+        found = model.predict(operators)
     except MissingOperatorError:
         if len(operators) == 1:
             return [None]
-        return [answer for operator in operators for answer in _answers(model, [operator])]
+        half = len(operators) // 2
+        return [*_answers(model, operators[:half]), *_answers(model, operators[half:])]
+    if found.limits is None:
+        return [_Answer(latency, ()) for latency in found.latency_ms.tolist()]
+    limits = [(*found.interval(level), found.upper(level)) for level in LEVELS]
+    rows = np.array(limits).transpose(2, 0, 1).tolist()
+    return [
+        _Answer(latency, tuple(map(tuple, row)))
+        for latency, row in zip(found.latency_ms.tolist(), rows, strict=True)
+    ]
+
+
+def _coverage(
+    answers: Sequence[tuple[float, tuple[tuple[float, float, float], ...]]],
+) -> tuple[Coverage, ...]:
+    """How often the limits of measured operators held, at each of `LEVELS`."""
+    if not all(limits for _, limits in answers) or not answers:
+        return ()
+    measured = np.array([ms for ms, _ in answers])
+    low, high, upper = np.array([limits for _, limits in answers]).transpose(2, 1, 0)
+    return tuple(
+        Coverage(
+            level,
+            float(np.mean((low[index] <= measured) & (measured <= high[index]))),
+            float(np.mean(measured <= upper[index])),
+        )
+        for index, level in enumerate(LEVELS)
+    )
 
 
 def _row(operator: Operator, measured: float, predicted: float) -> HeldOutRow:

@@ -21,7 +21,16 @@ Matrix = NDArray[np.float64]
 
 MIN_OPERATORS = 8
 _LEAST_SPREAD = 1e-9
-_COSTS = ("macs", "params", "traffic_bytes", "intensity", "input", "output", "channels", "side")
+COST_NAMES = (
+    "macs",
+    "params",
+    "traffic_bytes",
+    "intensity",
+    "input",
+    "output",
+    "channels",
+    "side",
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class FeatureSpace:
     @property
     def width(self) -> int:
         """Number of columns."""
-        return len(self.kinds) + len(_COSTS) + len(self.numbers) + len(self._choice_columns)
+        return len(self.kinds) + len(COST_NAMES) + len(self.numbers) + len(self._choice_columns)
 
     @property
     def _choice_columns(self) -> list[tuple[type[Operator], str, object]]:
@@ -110,7 +119,7 @@ class FeatureSpace:
             MissingOperatorError: One is of a kind, or has a choice, that was not seen.
         """
         rows = np.zeros((len(operators), self.width))
-        first_number = len(self.kinds) + len(_COSTS)
+        first_number = len(self.kinds) + len(COST_NAMES)
         first_choice = first_number + len(self.numbers)
         rows[np.arange(len(operators)), self.kind_indices(operators)] = 1.0
         for row, operator in zip(rows, operators, strict=True):
@@ -120,6 +129,14 @@ class FeatureSpace:
             ]
             row[first_choice:] = self._chosen(operator)
         return rows
+
+    def answers_for(self, operator: Operator) -> bool:
+        """Whether the kind and every choice of `operator` were seen."""
+        return type(operator) in self.kinds and all(
+            getattr(operator, name) in found
+            for kind, name, found in self.choices
+            if kind is type(operator)
+        )
 
     def _costs(self, operator: Operator) -> list[float]:
         traffic = operator.traffic_elements * self.element_bytes

@@ -152,7 +152,10 @@ def _covariance(theta: torch.Tensor, points: torch.Tensor, is_same: torch.Tensor
     a, b, c, d = torch.exp(2 * theta[:4])
     same = is_same.to(points.dtype)
     linear = points @ points.T / features
-    return a * _matern(points, shared) + same * (b * _matern(points, within) + c + d * linear)
+    covariance: torch.Tensor = a * _matern(points, shared) + same * (
+        b * _matern(points, within) + c + d * linear
+    )
+    return covariance
 
 
 def _matern(points: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -54,7 +54,17 @@ TABLE = toy_table()
 KNOWN = list(TABLE)
 
 
-@pytest.fixture(scope="module", params=list(latency_models))
+# An ensemble fits all its members in every fold.
+SLOW = frozenset({"ensemble"})
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+        for name in latency_models
+    ],
+)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -73,6 +83,15 @@ def test_answers_are_finite_positive_and_in_order(model: LatencyModel) -> None:
     assert np.all(found.std_ms[:-1] >= 0)
     measured = np.array([TABLE[o] for o in KNOWN])
     assert np.mean(np.abs(found.latency_ms[:-1] / measured - 1)) < 0.15
+
+
+def test_limits_enclose_the_answer_and_widen_with_the_level(model: LatencyModel) -> None:
+    found = model.predict([*KNOWN, FREE])
+    (low, high), (lower, higher) = found.interval(0.5), found.interval(0.9)
+    assert np.all(lower <= low) and np.all(low <= found.latency_ms)
+    assert np.all(found.latency_ms <= high) and np.all(high <= higher)
+    assert np.all(found.upper(0.5) <= found.upper(0.9))
+    assert found.upper(0.9)[-1] == low[-1] == high[-1] == 0.0
 
 
 def test_free_operators_cost_nothing(model: LatencyModel) -> None:

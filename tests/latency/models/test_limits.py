@@ -98,7 +98,14 @@ def noisy(operators: tuple[Operator, ...], seed: int) -> dict[Operator, float]:
     return {o: (roofline_ms(o) + 0.01) * float(e) for o, e in zip(operators, errors, strict=True)}
 
 
-@pytest.mark.parametrize("name", [name for name in latency_models if name != "lookup"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "ensemble" else ())
+        for name in latency_models
+        if name != "lookup"
+    ],
+)
 def test_fitted_models_cover_unseen_operators(name: str) -> None:
     """Over 500 unseen operators; the tolerance is three deviations of 150 scores and of these."""
     operators = generate(650, 3, ("conv", "depth_conv", "mbconv", "linear"))
