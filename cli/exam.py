@@ -14,6 +14,7 @@ from .console import print_json, print_table, progress, say
 from .measuring import draw_measuring
 from .measuring_exam import measuring
 from .network_exam import networks
+from .operator_exam import operators
 
 if TYPE_CHECKING:
     from ..flows.exam import Kept
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     exams.command("perfect-supernet")(perfect_supernet)
     exams.command("aggregation-cost")(aggregation_cost)
     exams.command("measuring")(measuring)
+    exams.command("operators")(operators)
     exams.command("networks")(networks)
     app.add_typer(exams, name="exam")
 

@@ -1,4 +1,4 @@
-"""`elat measure | table | fit | calibrate | worker`: from the device to a latency model."""
+"""`elat measure | table | calibrate | worker`: from the device to a latency model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import budgeting, linting, metering, options
-from .console import print_json, print_table, progress, say
+from .console import print_json, progress, say
 
 if TYPE_CHECKING:
     from ..flows.budgets import BudgetReport
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to `app`."""
-    for verb in (measure, table, fit, calibrate):
+    for verb in (measure, table, calibrate):
         app.command(verb.__name__)(verb)
     app.command("worker", hidden=True)(worker)
 
@@ -237,39 +237,6 @@ def _write_table(device: str, space: str, out: Path, store: str | None, json: bo
         print_json({"operators": len(made), "sha256": made.sha256, "out": str(out)})
     else:
         say(f"{len(made)} operators of {space} on {made.condition}: {out}")
-
-
-def fit(
-    device: options.Device,
-    space: options.Space,
-    model: Annotated[str, typer.Option("--model", help="A latency model; see elat models.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The model's folder [default: in ELAT_HOME].")
-    ] = None,
-    store: options.Store = None,
-    seed: options.Seed = 0,
-    json: options.Json = False,
-) -> None:
-    """Fit a latency model to the table of a space, with its held-out error beside it."""
-    from ..devices.device import find_device
-    from ..flows.fitting import fit_space
-    from ..flows.measuring import default_store
-    from ..latency.store import open_store
-    from ..search.spaces import find_space
-
-    with open_store(store or default_store(), create=False) as opened:
-        made = fit_space(opened, find_device(device), find_space(space), model, out, seed)
-    if json:
-        print_json({"out": str(made.folder), "held_out": made.held_out.to_json()})
-        return
-    found = {**made.held_out.by_kind, "all": made.held_out.overall}
-    rows = [
-        (kind, e.operators, f"{e.mape:.1%}", f"{e.within_5:.0%}", f"{e.within_10:.0%}")
-        for kind, e in found.items()
-    ]
-    heads = ("operator", "count", "mean error", "within 5 %", "within 10 %")
-    print_table(f"{model}: {made.held_out.method}", heads, rows, right=(1, 2, 3, 4))
-    say(f"model written to {made.folder}")
 
 
 def calibrate(

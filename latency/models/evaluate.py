@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -170,6 +170,23 @@ def held_out(
     """
     if issubclass(model_class, Lookup):
         return noise(table)
+    return held_out_by(
+        table, lambda kept: model_class.fit(kept, seed=seed), folds=folds, seed=seed
+    )
+
+
+def held_out_by(
+    table: LatencyTable,
+    fit: Callable[[LatencyTable], LatencyModel],
+    *,
+    folds: int = 5,
+    seed: int,
+) -> HeldOut:
+    """The same of whatever model `fit` gives for the table without each fold.
+
+    Raises:
+        ConfigError: There are fewer than two folds, or too few operators for the model.
+    """
     if folds < 2:
         raise ConfigError(f"{folds} folds were asked for; at least 2 are needed.")
     operators = list(table)
@@ -179,9 +196,19 @@ def held_out(
         held = [o for o, number in zip(operators, fold_of, strict=True) if number == fold]
         kept = [o for o, number in zip(operators, fold_of, strict=True) if number != fold]
         if held:
-            model = model_class.fit(table.only(kept), seed=seed)
+            model = fit(table.only(kept))
             answers |= dict(zip(held, _answers(model, held), strict=True))
     return _held_out(table, folds, {operator: answers[operator] for operator in operators})
+
+
+def errors_of(
+    model: LatencyModel, table: LatencyTable, operators: Sequence[Operator]
+) -> NDArray[np.float64]:
+    """Predicted over measured minus 1 of those of `operators` that `model` answers for."""
+    answers = zip(operators, _answers(model, operators), strict=True)
+    return np.array(
+        [found.latency_ms / table[o] - 1 for o, found in answers if found is not None], np.float64
+    )
 
 
 def _held_out(
