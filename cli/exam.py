@@ -10,6 +10,7 @@ import typer
 
 from . import options
 from .aggregation_cost import aggregation_cost
+from .choosing import choosing
 from .console import print_json, print_table, progress, say
 from .measuring import draw_measuring
 from .measuring_exam import measuring
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     exams.command("measuring")(measuring)
     exams.command("operators")(operators)
     exams.command("networks")(networks)
+    exams.command("choosing")(choosing)
     app.add_typer(exams, name="exam")
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import budgeting, linting, metering, options
+from . import budgeting, choosing, linting, metering, options
 from .console import print_json, progress, say
 
 if TYPE_CHECKING:
     from ..flows.budgets import BudgetReport
+    from ..flows.choosing import Known
     from ..flows.measuring import Campaign
     from ..latency.measure import Progress
 
@@ -79,6 +81,13 @@ def measure(
             "--generate", min=1, help="So many operators of random configuration in its place."
         ),
     ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            help="With --space: for so long (90s, 20m, 1h), what tells most about its networks.",
+        ),
+    ] = None,
     check_budget: Annotated[
         Path | None,
         typer.Option("--check-budget", help="A YAML file of latency limits to measure and hold."),
@@ -109,12 +118,19 @@ def measure(
             "elat measure takes either --space NAME or --generate N, and exactly one of them; "
             "or --check-budget FILE alone."
         )
+    if duration is not None and space is None:
+        raise ConfigError("--for chooses among the operators of a space; give --space NAME.")
     if check_budget is None and (strict or junit or markdown):
         raise ConfigError("--strict, --junit and --markdown are about --check-budget FILE.")
     report: BudgetReport | None = None
+    ended: Known | None = None
     with campaign(device, protocol, store, seed, tune=tune, energy=energy) as run:
         budget = None if check_budget is None else budgeting.read(run, check_budget, space)
-        if space is not None:
+        if space is not None and duration is not None:
+            name, ended = choosing.measure_for(run, space, duration)
+            known = ended.operators
+            counts = {"launches": ended.launches, "failures": ended.failed}
+        elif space is not None:
             name, known, counts = _measure_space(run, space)
         elif generate is not None:
             name, known, counts = _measure_generated(run, generate)
@@ -134,6 +150,8 @@ def measure(
         }
         if energy:
             summary["energy"] = metering.found(run)
+        if ended is not None:
+            summary["chosen"] = asdict(ended)
     if report is not None:
         summary["budget"] = budgeting.written(report, strict, junit, markdown)
     if json:
@@ -142,7 +160,9 @@ def measure(
         budgeting.print_report(report)
     if energy and not json:
         metering.print_found(summary["energy"])
-    if not json and not is_alone:
+    if not json and ended is not None and name is not None:
+        choosing.print_known(run, name, ended)
+    elif not json and not is_alone:
         say(
             f"{known} operators of {name or 'random configuration'} are known on "
             f"{run.device.id}; {counts['launches']} new launches in {run.store.location}"

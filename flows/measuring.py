@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..devices.state import fingerprint
 from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition, Method
 from ..latency.energy import EnergyOrder
+from ..latency.entry import Entry
 from ..latency.measure import Progress, Stage, measure
 from ..latency.measurement import Failure
 from ..latency.methods import METHODS, Evidence, Subjects
@@ -192,6 +193,15 @@ def profiles_of(store: MeasurementStore, condition: Condition) -> dict[Operator,
     """The newest profile of every model that has one under `condition`, whatever its method."""
     known = store.profiles(condition.of_models)
     return {operator: Profile.from_json(found[-1]) for operator, found in known.items()}
+
+
+def known_entries(campaign: Campaign, space: SearchSpace) -> Mapping[Operator, Entry]:
+    """What the store knows of the operators of `space`; of some of them, or of none."""
+    subjects = Subjects(space.all_operators())
+    evidence = evidence_of(campaign.store, campaign.condition, subjects)
+    if not evidence.measured and not evidence.profiles:
+        return {}
+    return METHODS[campaign.condition.method].latencies(subjects, evidence).entries
 
 
 def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> LatencyTable:

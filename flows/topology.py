@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.artefact import write_bytes
 from ..core.errors import CheckError, ConfigError, UnknownNameError
 from ..search.aggregation.analysis import Analysis, analyse
 from ..search.aggregation.counting import count
@@ -117,18 +116,13 @@ def draw_topologies(order: TopologyOrder, path: Path) -> None:
         ConfigError: A name or a way to join was said, which the figure has all of; or the suffix
             is of no known format.
     """
+    from ..reports.figure_file import check_figure, write_figure
     from ..reports.figures import topology as figure
-    from ..reports.style import WIDE, pdf_bytes, png_bytes, svg_bytes
 
     if order.name is not None or order.how is not None:
         raise ConfigError("The figure shows all families: leave out the name and --how.")
-    makers = {".png": png_bytes, ".svg": svg_bytes, ".pdf": pdf_bytes}
-    if path.suffix not in makers:
-        raise ConfigError(f"A figure is a .png, .svg or .pdf, found {path}; rename --figure.")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise ConfigError(f"{path} cannot be written; make its folder, or choose another.")
+    check_figure(path)
     sizes = _wiring(order, Family.SPARSE)
     most = _DEPTH if order.layers is None else order.layers
     info = figure.collect(most, base=sizes.base, width=sizes.width, resolution=sizes.resolution)
-    with WIDE.applied():
-        write_bytes(path, makers[path.suffix](figure.draw(info, WIDE)))
+    write_figure(path, lambda style: figure.draw(info, style))

@@ -50,6 +50,14 @@ class Launch:
         """Samples that nothing disturbed."""
         return tuple(s for s in self.samples if s.is_clean)
 
+    @property
+    def lasted_s(self) -> float:
+        """About how long it took, in seconds: loading, warming, settling and slices."""
+        settled = sum(sample.wall_ns * (1 + 1 / sample.loops) for sample in self.samples)
+        return (self.init_ms + self.first_call_ms + self.warmup_calls * self.wall_ms) / 1e3 + (
+            settled / 1e9
+        )
+
     @cached_property
     def cpu_ms(self) -> float:
         """Median thread CPU time of one run: on a busy machine the steadiest for one thread."""
