@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from ..style import MARKERS, Style, footer, headline, legend_below, panels
 
@@ -50,6 +51,7 @@ def draw(info: Curves, style: Style) -> Figure:
         )
     axes.axvline(info.full_minutes, color=style.theme.muted, linestyle="--", linewidth=1)
     axes.set(xlim=(0, 1.05 * info.full_minutes), yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: "")
     axes.set(xlabel="minutes of measuring", ylabel="error of random networks (%)")
