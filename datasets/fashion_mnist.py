@@ -56,7 +56,7 @@ def read_fashion_mnist(folder: Path | None, resolution: int | None) -> ImageData
 def fetch_fashion_mnist(folder: Path | None = None, source: str = SOURCE) -> Path:
     """Download Fashion-MNIST into `folder` (default: `ELAT_HOME/data/fashion-mnist`), checked.
 
-    Files that are there already and whole are kept. Nothing else in this package downloads.
+    Files that are there already and whole are kept.
 
     Raises:
         UnavailableError: The source cannot be reached.

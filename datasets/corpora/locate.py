@@ -20,12 +20,17 @@ class Corpus:
         file: Its place in the folder of published files.
         source: The project that publishes it.
         licence: Under which terms; `none stated` where the project is silent.
+        url: Where the file itself can be fetched, if anywhere; None where it was put into its
+            present form by hand.
+        sha256: Of the published file.
     """
 
     title: str
     file: str
     source: str
     licence: str
+    url: str | None = None
+    sha256: str | None = None
 
 
 def corpus_folder() -> Path:

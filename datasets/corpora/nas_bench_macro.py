@@ -20,6 +20,8 @@ NAS_BENCH_MACRO = Corpus(
     file="nas_bench_macro/nas-bench-macro_cifar10.json",
     source="the GitHub project xiusu/NAS-Bench-Macro",
     licence="Apache-2.0",
+    url="https://raw.githubusercontent.com/xiusu/NAS-Bench-Macro/master/data/nas-bench-macro_cifar10.json",
+    sha256="686dee8363cc21cca8c1f321ad5749454f2d9b9ca5972682e137e539bc522297",
 )
 LAYERS = 8
 CANDIDATES = 3

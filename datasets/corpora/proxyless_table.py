@@ -16,6 +16,8 @@ PROXYLESS_TABLE = Corpus(
     file="proxylessnas/mobile_trim.yaml",
     source="the GitHub project han-cai/files, folder proxylessnas",
     licence="none stated",
+    url="https://raw.githubusercontent.com/han-cai/files/master/proxylessnas/mobile_trim.yaml",
+    sha256="087e855ea77f9b257e72f3637333a3e0938f6df77f579520f16d057ac45380aa",
 )
 CONDITION = Condition(
     device="google-pixel-1",

@@ -1,0 +1,1 @@
+"""Architectures of cell spaces: what a runtime executes of them, in numbers."""
