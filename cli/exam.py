@@ -1,4 +1,4 @@
-"""`elat exam`: searches on a table of accuracies, judged; and what aggregation costs."""
+"""`elat exam`: searches, predictors and the meter, judged; and what aggregation costs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .measuring import draw_measuring
 from .measuring_exam import measuring
 from .network_exam import networks
 from .operator_exam import operators
+from .predictor_exams import constrained, from_scratch, help_nb201, list_exams
 
 if TYPE_CHECKING:
     from ..flows.exam import Kept
@@ -31,7 +32,8 @@ def register(app: typer.Typer) -> None:
     """Add this group's verbs to `app`."""
     exams = typer.Typer(
         no_args_is_help=True,
-        help="Judge searches on published accuracies, and the meter; measure aggregation.",
+        help="Judge searches and predictors on published data, and the meter.",
+        callback=exam,
     )
     exams.command("nas-bench-macro")(nas_bench_macro)
     exams.command("perfect-supernet")(perfect_supernet)
@@ -40,7 +42,21 @@ def register(app: typer.Typer) -> None:
     exams.command("operators")(operators)
     exams.command("networks")(networks)
     exams.command("choosing")(choosing)
+    exams.command("help-nb201")(help_nb201)
+    exams.command("from-scratch")(from_scratch)
+    exams.command("constrained")(constrained)
     app.add_typer(exams, name="exam")
+
+
+def exam(
+    shown: Annotated[
+        bool,
+        typer.Option(
+            "--list", is_eager=True, callback=list_exams, help="Say what exams there are."
+        ),
+    ] = False,
+) -> None:
+    """Judge searches and predictors on published data, and the meter."""
 
 
 def nas_bench_macro(

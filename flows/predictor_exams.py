@@ -62,6 +62,9 @@ EXAMS = (
     ),
     ExamInfo("aggregation-cost", "what joining earlier outputs costs on a device", "", 10),
     ExamInfo("measuring", "whether the meter's intervals and verdicts hold what they say", "", 5),
+    ExamInfo("operators", "latency models on measured operators that they have not seen", "", 5),
+    ExamInfo("networks", "sums of operators, calibrated, on whole networks measured here", "", 1),
+    ExamInfo("choosing", "error against minutes of measuring, by what is measured first", "", 5),
 )
 
 
@@ -119,7 +122,7 @@ class Ceiling:
     Attributes:
         twins_within_10: Share of pairs of twins measured within 10 % of each other.
         perfect_within_10: Share that a predictor of the mean would reach within 10 %, if both
-            measurements of a pair err alike: pairs whose log-ratio over sqrt(2) is within log(1.1).
+            measurements of a pair err alike: pairs whose log-ratio is within sqrt(2) log(1.1).
     """
 
     twins_within_10: float

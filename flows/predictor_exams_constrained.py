@@ -3,10 +3,10 @@
 Two problems. `nas-bench-macro` has the measured accuracies of 6,561 networks and *simulated*
 latencies: costs of each choice, interactions of neighbours, a part of its own for every network,
 and noise (`simulated_latency`). `nas-bench-201` has measured latencies (imported) of 15,625 cells
-on 27 columns and a *made-up* worth that grows with convolutions, as accuracy does (`made_up_worth`).
-A draw is a device, random training architectures, and a bound between the 20 % and 80 % quantiles
-of its latencies; the most worthy architecture whose prediction, or upper limit, is within the
-bound is picked, and breaks it if what is measured of it does.
+on 27 columns and a *made-up* worth that grows with convolutions, as accuracy does
+(`made_up_worth`). A draw is a device, random training architectures, and a bound between the 20 %
+and 80 % quantiles of its latencies; the most worthy architecture whose prediction, or upper limit,
+is within the bound is picked, and breaks it if what is measured of it does.
 """
 
 from __future__ import annotations
@@ -115,9 +115,7 @@ def count_constrained(order: ConstrainedOrder) -> int:
     return len(Problem) * len(Limit) * order.draws
 
 
-def constrained_summary(
-    order: ConstrainedOrder, rows: Sequence[ConstrainedRow]
-) -> dict[str, Any]:
+def constrained_summary(order: ConstrainedOrder, rows: Sequence[ConstrainedRow]) -> dict[str, Any]:
     """Shares of picks that break the bound, as JSON."""
     return {
         "exam": "constrained",

@@ -119,9 +119,7 @@ def _predicted(
     return np.maximum(np.stack(found, axis=1), _LATENCY_FLOOR)
 
 
-def _summary(
-    rows: Sequence[ScratchRow], size: int, method: Method, test: Test
-) -> dict[str, Any]:
+def _summary(rows: Sequence[ScratchRow], size: int, method: Method, test: Test) -> dict[str, Any]:
     found = [row for row in rows if (row.size, row.method, row.test) == (size, method, test)]
     return spread([Score.mean(row.scores) for row in found])
 

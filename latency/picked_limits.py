@@ -121,9 +121,7 @@ class DesignRidge:
         keeps = np.flatnonzero(share <= 1 - level + 1e-12)
         return float(MARGINS[keeps[0]]) if len(keeps) else np.inf
 
-    def _imagined(
-        self, columns: Matrix, truth: Vector, generator: np.random.Generator
-    ) -> Vector:
+    def _imagined(self, columns: Matrix, truth: Vector, generator: np.random.Generator) -> Vector:
         """Predictions of a model fitted in a world where `truth` holds up to fresh errors."""
         count = len(self.samples)
         drawn = generator.integers(len(truth), size=count)

@@ -74,6 +74,7 @@ def _fetched(corpus: Corpus) -> bytes:
     found = sha256_of(data)
     if found != corpus.sha256:
         raise ArtefactError(
-            f"{corpus.url} has SHA-256 {found}, expected {corpus.sha256}; it was not kept. {by_hand}"
+            f"{corpus.url} has SHA-256 {found}, expected {corpus.sha256}; it was not kept. "
+            f"{by_hand}"
         )
     return data

@@ -24,9 +24,9 @@ HAQ_CYCLES = Corpus(
 
 
 def read_haq_cycles(path: Path | None = None) -> Imported:
-    """The cycles in the NumPy file `path`, by default the published one; their origin is simulated.
+    """The cycles in the NumPy file `path`, by default the published one.
 
-    They are cycles, no milliseconds: `imported_table` refuses them.
+    Their origin is simulated, and they are cycles, no milliseconds: `imported_table` refuses them.
 
     Raises:
         ArtefactError: The file is missing, damaged or another one.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import ArtefactError, ElatError
-from ...latency.cells.cell import EDGES, Cells, CellOp, parse_cells
+from ...latency.cells.cell import EDGES, CellOp, Cells, parse_cells
 from ...latency.cells.executed import twin_groups
 from .device_columns import DeviceColumns, read_columns
 from .locate import Corpus, corpus_path
@@ -56,7 +56,10 @@ def read_nas_bench_201(path: Path | None = None) -> CellCorpus:
         cells = parse_cells(texts)
     except ElatError as error:
         raise ArtefactError(f"{path}: {error} {repair}.") from error
-    if len(np.unique(cells @ len(CellOp) ** np.arange(len(EDGES)))) != _CELLS or len(cells) != _CELLS:
+    if (
+        len(np.unique(cells @ len(CellOp) ** np.arange(len(EDGES)))) != _CELLS
+        or len(cells) != _CELLS
+    ):
         raise ArtefactError(f"{path} does not hold each of {_CELLS} cells once; {repair}.")
     cells.setflags(write=False)
     return CellCorpus(cells, table)

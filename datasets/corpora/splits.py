@@ -30,9 +30,7 @@ def random_split(count: int, train: int, generator: np.random.Generator) -> Spli
     return Split(order[:train], order[train:])
 
 
-def grouped_split(
-    groups: NDArray[np.int64], train: int, generator: np.random.Generator
-) -> Split:
+def grouped_split(groups: NDArray[np.int64], train: int, generator: np.random.Generator) -> Split:
     """`train` rows at random, and those of no group that has one: twins do not cross.
 
     The other members of the training rows' groups are in neither, so that the training rows are
@@ -55,4 +53,6 @@ def grouped_split(
 
 def _check(count: int, train: int) -> None:
     if not 0 < train < count:
-        raise ConfigError(f"{train} training rows of {count} leave no split; take 1 to {count - 1}.")
+        raise ConfigError(
+            f"{train} training rows of {count} leave no split; take 1 to {count - 1}."
+        )

@@ -46,7 +46,11 @@ def cell_text(cell: Iterable[int]) -> str:
     """The text of one cell, as NAS-Bench-201 writes it."""
     names = [NAMES[op] for op in cell]
     nodes = (
-        "|".join(f"{name}~{start}" for name, (start, end) in zip(names, EDGES, strict=True) if end == node)
+        "|".join(
+            f"{name}~{start}"
+            for name, (start, end) in zip(names, EDGES, strict=True)
+            if end == node
+        )
         for node in range(1, NODES)
     )
     return "+".join(f"|{node}|" for node in nodes)

@@ -21,7 +21,8 @@ GRAPH_FEATURES = (
 
 def one_hot(cells: Cells) -> Matrix:
     """1 where an edge has an operation, `(cells, 6 * 5)`: one block an edge."""
-    return (cells[:, :, None] == np.arange(len(CellOp))).reshape(len(cells), -1).astype(float)
+    is_there = cells[:, :, None] == np.arange(len(CellOp))
+    return is_there.reshape(len(cells), -1).astype(np.float64)
 
 
 def graph_features(cells: Cells) -> Matrix:
@@ -34,12 +35,18 @@ def graph_features(cells: Cells) -> Matrix:
     counts = operation_counts(executed)[:, 1:]
     computes = np.isin(executed, COSTLY)
     paths, depth = _paths(executed, computes)
-    columns = [counts, (counts.sum(axis=1) == 0)[:, None], paths[:, None], depth[:, None], computes]
+    columns = [
+        counts,
+        (counts.sum(axis=1) == 0)[:, None],
+        paths[:, None],
+        depth[:, None],
+        computes,
+    ]
     return np.hstack(columns).astype(float)
 
 
 def _paths(executed: Cells, computes: NDArray[np.bool_]) -> tuple[Matrix, Matrix]:
-    """Number of paths from the input to the output, and operations on the longest; both 0 if none."""
+    """Paths from the input to the output, and operations on the longest; 0 if none."""
     paths = np.zeros((len(executed), NODES))
     depth = np.zeros((len(executed), NODES))
     paths[:, 0] = 1

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .cell import CellOp, Cells
 from .executed import executed_cells, operation_counts
-from .features import graph_features, one_hot
+from .features import GRAPH_FEATURES, graph_features, one_hot
 
 Matrix = NDArray[np.float64]
 _COUNTED = 2.0
@@ -51,7 +51,10 @@ class CellKernel:
             if variance:
                 found += variance * design(cells) @ design(others).T
         pair = executed_cells(cells), executed_cells(others)
-        for variance, (left, right) in ((self.edges, (cells, others)), (self.executed_edges, pair)):
+        for variance, (left, right) in (
+            (self.edges, (cells, others)),
+            (self.executed_edges, pair),
+        ):
             if variance:
                 found += variance / len(cells[0]) * one_hot(left) @ one_hot(right).T
         for variance, (left, right) in (
@@ -82,7 +85,7 @@ def count_design(cells: Cells) -> Matrix:
 
 def executed_design(cells: Cells) -> Matrix:
     """How often each operation executes, halved, and twice whether none does, `(cells, 6)`."""
-    is_dead = graph_features(cells)[:, [len(CellOp) - 1]]
+    is_dead = graph_features(cells)[:, [GRAPH_FEATURES.index("is_dead")]]
     return np.hstack([operation_counts(executed_cells(cells)) / _COUNTED, _COUNTED * is_dead])
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import ConfigError
 from .cell import Cells
-from .kernels import CELL_KERNELS, CellKernel
+from .kernels import CELL_KERNELS
 from .robust import fit_robust, with_intercept
 
 Matrix = NDArray[np.float64]
@@ -64,7 +64,9 @@ class CellRegression:
             covariance = kernel.matrix(cells, cells)
             maps.append(_feature_map(covariance))
             fits.append(_fits(covariance @ maps[-1], latency_ms / typical_ms))
-        errors = np.array([[error for error, _ in fit] for fit in fits])  # kernels, widths, devices
+        errors = np.array(
+            [[error for error, _ in fit] for fit in fits]
+        )  # kernels, widths, devices
         weights = (np.maximum(errors, 1e-6) / np.maximum(errors.min(axis=(0, 1)), 1e-6)) ** -_POWER
         weights /= weights.sum(axis=(0, 1))
         averaged = (
@@ -91,7 +93,7 @@ def _feature_map(covariance: Matrix) -> Matrix:
 
 
 def _fits(design: Matrix, target: Matrix) -> list[tuple[Matrix, Matrix]]:
-    """For each width: leave-one-out error of each device, and coefficients `(columns, devices)`."""
+    """For each width: each device's leave-one-out error, coefficients `(columns, devices)`."""
     found = []
     for width in WIDTHS:
         errors, coefficients = [], []

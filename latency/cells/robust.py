@@ -58,9 +58,9 @@ def fit_robust(design: Matrix, target: Vector, penalties: Vector, width: float) 
         if step is not None:
             bent = 1 / (1 + (errors / (step * width)) ** 2)
             weights = (bent + _LEAST_WEIGHT) / scale**2
-    leverage = (np.linalg.solve(normal, np.tile(columns.T, (len(penalties), 1, 1))) * columns.T).sum(
-        axis=1
-    ) * weights
+    leverage = (
+        np.linalg.solve(normal, np.tile(columns.T, (len(penalties), 1, 1))) * columns.T
+    ).sum(axis=1) * weights
     return RobustFit(coefficients, errors / np.maximum(1 - leverage, 1e-3))
 
 

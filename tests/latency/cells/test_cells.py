@@ -31,7 +31,8 @@ def cells_of(*cells: list[CellOp]) -> np.ndarray:
 
 def paths_of(cell: list[CellOp]) -> list[list[int]]:
     """Edges of every path from node 0 to node 3 that crosses no `none`, by enumeration."""
-    found, stack = [], [(0, [])]
+    found: list[list[int]] = []
+    stack: list[tuple[int, list[int]]] = [(0, [])]
     while stack:
         node, edges = stack.pop()
         if node == 3:
