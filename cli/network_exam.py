@@ -30,7 +30,7 @@ def networks(
     from ..devices.device import find_device
     from ..flows.fitting import find_latency
     from ..flows.measuring import default_store, space_table
-    from ..flows.network_exam import LEVELS, examine_networks
+    from ..flows.network_exam import LEVELS, PICKED_AT, examine_networks
     from ..latency.models.lookup import Lookup
     from ..latency.store import open_store
     from ..search.spaces import find_space
@@ -52,14 +52,19 @@ def networks(
         f"{exam.learnt}, {exam.draws} draws; best additive fit of all "
         f"{100 * exam.additive_mape:.2f} %, half-width {100 * exam.noise:.1f} %",
         ("way", "mean error", "± between draws", "within 5 %", "within 10 %",
-         *(f"below the {level:.0%} limit" for level in LEVELS)),
+         *(f"below the {level:.0%} limit" for level in LEVELS),
+         "picks break", f"picks by {PICKED_AT:.0%}"),
         [
             (
                 way.way, f"{100 * way.mape:.2f} %", f"{100 * way.mape_sd:.2f}",
                 f"{100 * way.within_5:.1f} %", f"{100 * way.within_10:.1f} %",
-                *("-" if c is None else f"{100 * c:.1f} %" for c in way.covered),
+                *map(_share, (*way.covered, way.broken, way.broken_limit)),
             )
             for way in exam.ways
         ],
-        right=range(1, 5 + len(LEVELS)),
+        right=range(1, 7 + len(LEVELS)),
     )  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

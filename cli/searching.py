@@ -14,7 +14,7 @@ from .console import print_json, print_table, progress, say
 if TYPE_CHECKING:
     from ..flows.verify import Verified
     from ..search.bound import Bound
-    from ..search.result import Certificate, SearchResult, TrainingRecord
+    from ..search.result import Certificate, Limit, SearchResult, TrainingRecord
     from ..search.strategies import SearchStep
     from ..search.training import TrainingStep
 
@@ -128,6 +128,12 @@ def _promise(bound: Bound) -> str:
     return f" (predicted, so that {bound.level:.3g} of all networks keep {bound.held:g} ms)"
 
 
+def _sure(limit: Limit, predicted: float) -> str:
+    """The upper limit of what is predicted, where the search kept one."""
+    upper = limit.upper(predicted)
+    return "" if upper is None else f" (to {upper:.6g})"
+
+
 def draw_search(steps: Iterator[SearchStep | SearchResult], title: str) -> SearchResult:
     """Draw the course of a search; returns its result."""
     from ..search.result import SearchResult
@@ -154,7 +160,7 @@ def show_result(result: SearchResult, out: Path, json: bool) -> None:
             rank,
             text,
             ", ".join(
-                f"{cost:.6g} {limit.unit}"
+                f"{cost:.6g} {limit.unit}{_sure(limit, cost)}"
                 for cost, limit in zip(candidate.predicted, result.limits, strict=True)
             ),
             f"{candidate.macs / 1e6:.2f} M",
@@ -245,21 +251,31 @@ def show_certificate(certificate: Certificate) -> None:
                 f"{certificate.predicted_ms[found.device]:.4f}"
                 if found.device in certificate.predicted_ms
                 else "-",
+                _upper(certificate, found.device),
                 "-" if bound_ms is None else f"{bound_ms:.4f}",
                 "-" if bound_ms is None else f"{found.latency_ms / bound_ms:.3f}",
                 " ".join(found.flags),
             )
         )
     heads = (
-        "device", "measured ms", "95 % interval", "predicted ms", "bound ms", "of bound", "flags",
+        "device", "measured ms", "95 % interval", "predicted ms", "upper limit ms", "bound ms",
+        "of bound", "flags",
     )  # fmt: skip
-    print_table("", heads, rows, right=(1, 2, 3, 4, 5))
+    print_table("", heads, rows, right=(1, 2, 3, 4, 5, 6))
     if certificate.note:
         say(f"much of the bound is unused: {certificate.note}")
     if certificate.is_met is not None:
         word = "holds" if certificate.is_met else "DOES NOT HOLD"
         count = len({architecture for architecture, _ in certificate.tried})
         say(f"the bound {word} as measured, after {count} networks measured")
+
+
+def _upper(certificate: Certificate, device: str) -> str:
+    """The upper limit of the prediction on `device`, and whether the measured latency kept it."""
+    if (upper := certificate.upper.get(device)) is None:
+        return "-"
+    word = "kept" if certificate.is_below(device) else "passed"
+    return f"{upper.limit_ms:.4f} ({upper.level:.0%}, {word})"
 
 
 def train(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,10 @@ from .measuring import Campaign, default_cache
 
 PLAIN, CALIBRATED, CORRECTED = "plain sum", "calibrated", "with correction"
 LEVELS = (0.9, 0.95)
+PICKED_AT = 0.95
 _SPARE = 10
+_BOUNDS = 25
+_QUANTILES = (0.2, 0.8)
 
 Vector = NDArray[np.float64]
 
@@ -35,6 +38,10 @@ class NetworkAccuracy:
 
     Attributes:
         mape: Mean absolute relative error, and `mape_sd` its deviation between draws.
+        broken: Share of bounds that the network of most MACs predicted within them breaks: a worth
+            that goes with latency, which is what makes picks pass their prediction.
+        broken_limit: The same where the upper limit of level `PICKED_AT` is to be within; None as
+            in `covered`.
         covered: For each of `LEVELS` the share of networks below their upper limit; None where
             the way states none, or so few networks cannot tell it.
     """
@@ -45,6 +52,8 @@ class NetworkAccuracy:
     within_5: float
     within_10: float
     covered: tuple[float | None, ...]
+    broken: float | None
+    broken_limit: float | None
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ class _Networks:
 
     parts: tuple[tuple[Operator, ...], ...]
     measured: Vector
+    macs: Vector
     known: Mapping[Operator, float]
 
     def calibration(self, chosen: NDArray[np.intp]) -> tuple[Calibration, Calibration]:
@@ -126,7 +136,8 @@ def examine_networks(
     distinct = list(dict.fromkeys(o for part in parts for o in part if not o.is_free))
     known = dict(zip(distinct, model.predict(distinct).latency_ms.tolist(), strict=True))
     measured = np.array([n.measurement.latency_ms for n in found])
-    data = _Networks(parts, measured, known)
+    macs = np.array([sum(o.macs for o in part) for part in parts], np.float64)
+    data = _Networks(parts, measured, macs, known)
     return NetworkExam(
         device=device.id,
         space=space.name,
@@ -140,45 +151,88 @@ def examine_networks(
     )
 
 
+@dataclass(eq=False)
+class _Judged:
+    """What a way was worth in every draw: an array or a share each, None where it states none."""
+
+    errors: list[Vector] = field(default_factory=list)
+    covered: list[list[float | None]] = field(default_factory=list)
+    broken: list[float | None] = field(default_factory=list)
+    broken_limit: list[float | None] = field(default_factory=list)
+
+
 def _ways(
     model: LatencyModel, data: _Networks, learnt: int, draws: int, random: np.random.Generator
 ) -> tuple[NetworkAccuracy, ...]:
-    errors: dict[str, list[Vector]] = {PLAIN: [], CALIBRATED: [], CORRECTED: []}
-    covered: dict[str, list[list[float | None]]] = {way: [] for way in errors}
+    judged = {way: _Judged() for way in (PLAIN, CALIBRATED, CORRECTED)}
     for _ in range(draws):
         order = random.permutation(len(data.parts))
         chosen, others = order[:learnt], order[learnt:]
-        plain, corrected = data.calibration(chosen)
-        for way, calibration in ((PLAIN, None), (CALIBRATED, plain), (CORRECTED, corrected)):
+        true, macs = data.measured[others], data.macs[others]
+        bounds = np.quantile(true, random.uniform(*_QUANTILES, _BOUNDS))
+        calibrations = (None, *data.calibration(chosen))
+        for found, calibration in zip(judged.values(), calibrations, strict=True):
             network = NetworkLatency(model, calibration)
-            predicted = network.predict_many([data.parts[i] for i in others])
-            true = data.measured[others]
-            errors[way].append(np.array([p.latency_ms for p in predicted]) / true - 1)
-            covered[way].append([_covered(predicted, true, level) for level in LEVELS])
-    return tuple(_accuracy(way, errors[way], covered[way]) for way in errors)
+            predictions = network.predict_many([data.parts[i] for i in others])
+            predicted = np.array([p.latency_ms for p in predictions])
+            limits = [_limits(predictions, level) for level in LEVELS]
+            picked_by = _limits(predictions, PICKED_AT)
+            found.errors.append(predicted / true - 1)
+            found.covered.append(
+                [None if v is None else float(np.mean(true <= v)) for v in limits]
+            )
+            found.broken.append(broken_share(predicted, true, macs, bounds))
+            found.broken_limit.append(
+                None if picked_by is None else broken_share(picked_by, true, macs, bounds)
+            )
+    return tuple(_accuracy(way, found) for way, found in judged.items())
 
 
-def _covered(predicted: Sequence[NetworkPrediction], true: Vector, level: float) -> float | None:
-    """The share of networks below their upper limit of `level`, where there is one."""
-    calibration = predicted[0].calibration
-    if calibration is None or calibration.networks < level / (1 - level) - 1e-9:
+def broken_share(limits: Vector, true: Vector, worth: Vector, bounds: Vector) -> float | None:
+    """Share of `bounds` that the most worthy network with its limit within them breaks.
+
+    Args:
+        limits: What must be within a bound, `(networks,)`.
+        true: What does break it or not.
+        worth: The greatest is picked.
+        bounds: Those that no limit is within count neither way.
+
+    Returns:
+        None where no limit is within any.
+    """
+    found = []
+    for bound in bounds:
+        within = np.flatnonzero(limits <= bound)
+        if len(within):
+            found.append(true[within[np.argmax(worth[within])]] > bound)
+    return float(np.mean(found)) if found else None
+
+
+def _limits(predictions: Sequence[NetworkPrediction], level: float) -> Vector | None:
+    """The upper limit of each network at `level`, where there are any."""
+    if not predictions[0].tells(level):
         return None
-    return float(np.mean(true <= [p.upper(level) for p in predicted]))
+    return np.array([p.upper(level) for p in predictions])
 
 
-def _accuracy(
-    way: str, errors: Sequence[Vector], covered: Sequence[Sequence[float | None]]
-) -> NetworkAccuracy:
-    sizes = np.abs(np.array(errors))
-    shares = [[s for s in column if s is not None] for column in zip(*covered, strict=True)]
+def _accuracy(way: str, found: _Judged) -> NetworkAccuracy:
+    sizes = np.abs(np.array(found.errors))
     return NetworkAccuracy(
         way,
         mape=float(sizes.mean()),
         mape_sd=float(sizes.mean(axis=1).std(ddof=1)) if len(sizes) > 1 else 0.0,
         within_5=float(np.mean(sizes <= 0.05)),
         within_10=float(np.mean(sizes <= 0.10)),
-        covered=tuple(float(np.mean(found)) if found else None for found in shares),
+        covered=tuple(_mean(column) for column in zip(*found.covered, strict=True)),
+        broken=_mean(found.broken),
+        broken_limit=_mean(found.broken_limit),
     )
+
+
+def _mean(shares: Iterable[float | None]) -> float | None:
+    """The mean of what there is."""
+    found = [share for share in shares if share is not None]
+    return float(np.mean(found)) if found else None
 
 
 def _counts(parts: Sequence[Sequence[Operator]], distinct: Sequence[Operator]) -> NDArray[Any]:

@@ -25,6 +25,7 @@ from ..latency.export import Format, export_checked
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.models.folder import LoadedModel, read_model
+from ..latency.network import NetworkPrediction
 from ..latency.operators.weights import initialise
 from ..latency.protocol import find_protocol
 from ..latency.runtimes import runtimes
@@ -40,6 +41,7 @@ from ..search.result import (
     Limit,
     MeasuredLatency,
     Run,
+    UpperLimit,
     read_run,
     unit_of,
     write_record,
@@ -149,19 +151,21 @@ def verify_run(order: VerifyOrder) -> Iterator[Verified]:
             yield from measure_cases(campaign, (space.network(chosen),))
             measured.append(measured_latency(campaign, space, chosen))
         predicted = _predictions(models, space, chosen, tuple(campaigns))
+    levels = {limit.name: limit.level or LEVEL for limit in limits}
     certificate = Certificate(
         architecture=chosen,
         bounds=tuple(
             DeviceBound(limit.name, limit.promise, found.high_ms <= limit.promise)
             for limit, found in zip(limits, measured, strict=False)
         ),
-        predicted_ms=predicted,
+        predicted_ms={device: found.latency_ms for device, found in predicted.items()},
         measured=tuple(measured),
         tried=tuple((a.architecture, found) for a in tried for found in a.measured),
         macs=space.network(chosen).macs,
         params=space.network(chosen).params,
         files=_export(run.folder, space, chosen, order.seed),
         note=note,
+        upper=_uppers(predicted, levels),
     )
     write_record(run.folder, certificate)
     yield certificate
@@ -363,7 +367,7 @@ def _predictions(
     space: SearchSpace,
     chosen: Architecture,
     devices: tuple[str, ...],
-) -> dict[str, float]:
+) -> dict[str, NetworkPrediction]:
     """What the given models, or the newest ones, say of the network, where there are any."""
     found = {}
     for device in devices:
@@ -371,7 +375,24 @@ def _predictions(
             model = models.get(device) or find_latency(None, device, space)
         except MissingLatencyError:
             continue
-        found[device] = model.network.predict(space.operators(chosen)).latency_ms
+        found[device] = model.network.predict(space.operators(chosen))
+    return found
+
+
+def _uppers(
+    predicted: Mapping[str, NetworkPrediction], levels: Mapping[str, float]
+) -> dict[str, UpperLimit]:
+    """The upper limits of `predicted` whose calibrations know enough networks for their level.
+
+    Args:
+        predicted: By device.
+        levels: By device; `LEVEL` for the others.
+    """
+    found = {}
+    for device, prediction in predicted.items():
+        level = levels.get(device, LEVEL)
+        if prediction.tells(level):
+            found[device] = UpperLimit(prediction.upper(level), level)
     return found
 
 

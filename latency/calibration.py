@@ -191,10 +191,16 @@ class Calibration:
         """
         return self._factor([abs(log1p(error)) for error in self.errors], level)
 
+    def tells(self, level: float) -> bool:
+        """Whether there are networks enough for limits of `level`.
+
+        Raises:
+            ConfigError: `level` is not between 0 and 1.
+        """
+        return _rank(len(self.errors), level) <= len(self.errors)
+
     def _factor(self, scores: Sequence[float], level: float) -> float:
-        if not 0 < level < 1:
-            raise ConfigError(f"A level is above 0 and below 1 (0.95, say); found {level}.")
-        rank = ceil((len(scores) + 1) * level - 1e-9)
+        rank = _rank(len(scores), level)
         if rank > len(scores):
             needed = ceil(level / (1 - level) - 1e-9)
             raise ConfigError(
@@ -308,6 +314,13 @@ def additive_error_around(
         leverage = np.einsum("ij,ji->i", design, solved)
         errors.append(float(np.mean(np.abs(residuals / np.maximum(1 - leverage, 1e-12)))))
     return min(errors)
+
+
+def _rank(count: int, level: float) -> int:
+    """Which of `count` ascending scores is the limit of `level`; above `count` if none is."""
+    if not 0 < level < 1:
+        raise ConfigError(f"A level is above 0 and below 1 (0.95, say); found {level}.")
+    return ceil((count + 1) * level - 1e-9)
 
 
 def _robust_fit(design: Vector, measured: Vector) -> Vector:

@@ -58,6 +58,10 @@ class NetworkPrediction:
         factor = self._known.interval_factor(level)
         return self.latency_ms / factor, self.latency_ms * factor
 
+    def tells(self, level: float) -> bool:
+        """Whether `upper` and `interval` know a limit of `level`."""
+        return self.calibration is not None and self.calibration.tells(level)
+
     @property
     def _known(self) -> Calibration:
         if self.calibration is None:
@@ -111,6 +115,22 @@ class NetworkLatency:
             MissingOperatorError: The model cannot answer for one of them.
         """
         return self.predict_many([operators])[0]
+
+    def upper(self, operators: Sequence[Operator] | Chain | Dag, level: float) -> float:
+        """Latency in ms that a share of `level` of networks like this one keep below.
+
+        Raises:
+            MissingOperatorError: The model cannot answer for one of the operators.
+            MissingLatencyError: There is no calibration.
+            ConfigError: Its networks are too few for `level`.
+        """
+        return self.predict(operators).upper(level)
+
+    def interval(
+        self, operators: Sequence[Operator] | Chain | Dag, level: float
+    ) -> tuple[float, float]:
+        """Lowest and highest latency in ms between which a share of `level` lies; see `upper`."""
+        return self.predict(operators).interval(level)
 
     def predict_many(
         self, networks: Sequence[Sequence[Operator] | Chain | Dag]

@@ -17,6 +17,7 @@ from .result import LINKS, MACS, PARAMS, unit_of
 from .spaces import SearchSpace
 
 if TYPE_CHECKING:
+    from ..latency.calibration import Calibration
     from ..latency.network import NetworkLatency
 
 CostFunction = Callable[[Sequence[Operator]], Sequence[float]]
@@ -38,6 +39,7 @@ class ExpectedLatency(nn.Module):
         fixed: Cost of what every architecture executes, and of the network as such.
         rows: One cost per operator, for each row of the space; of what no network may choose, what
             the relaxation is charged for it.
+        calibration: Whose errors on measured networks tell upper limits.
 
     Attributes:
         cost: `rows operators`, float64; padding is 0.
@@ -51,7 +53,12 @@ class ExpectedLatency(nn.Module):
     row_mask: Tensor
 
     def __init__(
-        self, space: SearchSpace, name: str, fixed: float, rows: Sequence[Sequence[float]]
+        self,
+        space: SearchSpace,
+        name: str,
+        fixed: float,
+        rows: Sequence[Sequence[float]],
+        calibration: Calibration | None = None,
     ) -> None:
         super().__init__()
         found = [len(row) for row in rows]
@@ -78,10 +85,16 @@ class ExpectedLatency(nn.Module):
         # Looked up for every architecture that a search asks about.
         self._rows = [[float(value) for value in row] for row in rows]
         self._fixed = float(fixed)
+        self._calibration = calibration
 
     @classmethod
     def from_costs(
-        cls, space: SearchSpace, name: str, costs: CostFunction, network: float = 0.0
+        cls,
+        space: SearchSpace,
+        name: str,
+        costs: CostFunction,
+        network: float = 0.0,
+        calibration: Calibration | None = None,
     ) -> ExpectedLatency:
         """E[cost] of `space` where `costs` answers for operators and `network` is added once.
 
@@ -94,7 +107,7 @@ class ExpectedLatency(nn.Module):
         charged = [[c or row[i + 1] for i, c in enumerate(row)] for row in space.rows]
         rows = [[0.0 if c is None or c.is_free else known[c] for c in row] for row in charged]
         fixed = math.fsum([network, *(known[o] for o in space.fixed if not o.is_free)])
-        return cls(space, name, fixed, rows)
+        return cls(space, name, fixed, rows, calibration)
 
     @classmethod
     def from_network_latency(
@@ -113,6 +126,7 @@ class ExpectedLatency(nn.Module):
             name,
             lambda operators: latency.additive_costs(operators).tolist(),
             network=latency.intercept_ms,
+            calibration=latency.calibration,
         )
 
     @classmethod
@@ -180,6 +194,20 @@ class ExpectedLatency(nn.Module):
         executed = self.space.row_choices(choices)
         chosen = [row[index] for row, index in zip(self._rows, executed, strict=True)]
         return math.fsum([self._fixed, *chosen])
+
+    def upper(self, architecture: Architecture, level: float) -> float:
+        """Cost that a share of `level` of networks like this one keep below on the device.
+
+        Raises:
+            MissingLatencyError: The latencies were never held against whole networks.
+            ConfigError: Too few networks were measured to tell `level`, or it is none.
+        """
+        if self._calibration is None:
+            raise MissingLatencyError(
+                f"Nothing tells how far the costs of {self.space.name} on {self.name} lie from "
+                f"whole networks; measure some with: elat calibrate --device DEVICE --space SPACE."
+            )
+        return self.of(architecture) * self._calibration.upper_factor(level)
 
     def fastest(self) -> Architecture:
         """The architecture of least cost; of equal operators the first."""

@@ -6,7 +6,7 @@ Three records, each a JSON file of the run folder, each written by one verb: `re
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +56,10 @@ class Limit:
     @property
     def unit(self) -> str:
         return unit_of(self.name)
+
+    def upper(self, predicted: float) -> float | None:
+        """What a share `level` of all networks predicted so keep on the device; None without."""
+        return None if self.held is None else predicted * self.held / self.limit
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,14 @@ class MeasuredLatency:
 
 
 @dataclass(frozen=True)
+class UpperLimit:
+    """What a share of `level` of networks like this one keep, by the errors of a calibration."""
+
+    limit_ms: float
+    level: float
+
+
+@dataclass(frozen=True)
 class DeviceBound:
     """A bound on one device, and whether the upper confidence limit there is within it."""
 
@@ -145,6 +157,7 @@ class Certificate:
     Attributes:
         bounds: One for each device with a bound; empty where something else was bounded.
         predicted_ms: What the latency models said of `architecture`.
+        upper: By device, the upper limit of that where the model's calibration knows one.
         measured: On the devices of `bounds` first, then on the others.
         tried: Candidates measured before one held, as (architecture, measured latency), one pair
             for each bounded device.
@@ -160,6 +173,7 @@ class Certificate:
     params: int
     files: dict[str, str]
     note: str = ""
+    upper: dict[str, UpperLimit] = field(default_factory=dict)
 
     @property
     def device(self) -> str | None:
@@ -175,6 +189,11 @@ class Certificate:
     def is_met(self) -> bool | None:
         """Whether every bound holds as measured; None without a bound."""
         return all(bound.is_met for bound in self.bounds) if self.bounds else None
+
+    def is_below(self, device: str) -> bool | None:
+        """Whether what was measured on `device` is below its upper limit; None without either."""
+        found, upper = self.on(device), self.upper.get(device)
+        return None if found is None or upper is None else found.latency_ms <= upper.limit_ms
 
     def on(self, device: str) -> MeasuredLatency | None:
         """What was measured on `device`, if it was."""
@@ -202,6 +221,7 @@ class Certificate:
                 "tried": tuple(
                     (Architecture.from_json(a), _measured(m)) for a, m in data["tried"]
                 ),
+                "upper": {d: UpperLimit(**u) for d, u in data.get("upper", {}).items()},
             }
         )
 

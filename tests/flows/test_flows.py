@@ -40,7 +40,7 @@ def test_sampled_networks_are_distinct_and_fixed_by_the_seed(lab):
 
 
 def test_a_calibrated_model_predicts_whole_networks(lab, campaign, model):
-    sampled = sample_networks(lab.space, 8, seed=0)
+    sampled = sample_networks(lab.space, 8, seed=17)
     assert measured_networks(campaign, lab.space, sampled) == ()
     list(measure_networks(campaign, lab.space, sampled))
     measured = measured_networks(campaign, lab.space, sampled)
@@ -128,6 +128,12 @@ def test_a_bound_can_be_asked_of_the_device_and_not_of_the_prediction(lab, model
     assert all(candidate.predicted[0] <= limit.limit for candidate in result.candidates)
     best = known.network.predict(lab.space.operators(result.best.architecture))
     assert best.upper(0.9) <= held * (1 + 1e-12)
+    assert limit.upper(result.best.predicted[0]) == pytest.approx(best.upper(0.9), rel=1e-12)
+    upper = cost.upper(result.best.architecture, 0.9)
+    assert upper == pytest.approx(best.upper(0.9), rel=1e-12)
+    plain = ExpectedLatency.from_network_latency(lab.space, "toy", loaded.network)
+    with pytest.raises(MissingLatencyError, match="elat calibrate"):
+        plain.upper(result.best.architecture, 0.9)
     with pytest.raises(ConfigError, match="takes 99"):
         run_search(replace(order, bound_level=0.99, out=tmp_path / "other"))
     with pytest.raises(InfeasibleError, match=r"at level 0\.9"):

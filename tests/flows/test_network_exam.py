@@ -8,7 +8,14 @@ import pytest
 from elat.core.errors import ConfigError
 from elat.flows.calibrate import measure_networks, measured_networks, sample_networks
 from elat.flows.measuring import space_table
-from elat.flows.network_exam import CALIBRATED, CORRECTED, LEVELS, PLAIN, examine_networks
+from elat.flows.network_exam import (
+    CALIBRATED,
+    CORRECTED,
+    LEVELS,
+    PLAIN,
+    broken_share,
+    examine_networks,
+)
 from elat.latency.models.lookup import Lookup
 
 COUNT = 26
@@ -55,6 +62,8 @@ def test_every_way_is_judged_on_networks_that_it_did_not_learn_from(lab, campaig
         assert 0.5 < way.covered[0] <= 1
         assert way.covered[1] is None  # 12 networks cannot tell it
         assert way.within_5 <= way.within_10 <= 1
+    assert exam.ways[0].broken is not None
+    assert all(way.broken_limit is None for way in exam.ways)  # 19 networks tell PICKED_AT
     assert exam.noise > 0
     assert examine() == exam
 
@@ -66,6 +75,17 @@ def test_the_shares_are_those_of_all_draws_together(examined):
     for way in exam.ways:
         assert way.within_5 * total == pytest.approx(round(way.within_5 * total), abs=1e-9)
         assert np.isfinite(way.mape_sd)
+
+
+def test_a_limit_is_held_against_the_network_that_is_picked_under_it():
+    true = np.array([1.0, 2.0, 3.0, 4.0])
+    predicted = np.array([1.0, 2.0, 2.0, 4.0])
+    bounds = np.array([0.5, 1.5, 2.5, 3.5])
+    # Of 0.5 nothing is within; 1.5 takes the first; the third is picked under 2.5 and is slower.
+    assert broken_share(predicted, true, true, bounds) == pytest.approx(1 / 3)
+    assert broken_share(1.5 * predicted, true, true, bounds) == 0
+    assert broken_share(predicted, true, -true, bounds) == 0
+    assert broken_share(predicted, true, true, bounds[:1]) is None
 
 
 def test_too_few_measured_networks_are_refused_with_the_command_that_measures_more(examined):

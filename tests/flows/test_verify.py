@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from elat.core.errors import ArtefactError, ConfigError
 from elat.flows.calibrate import sample_networks
+from elat.flows.fitting import fit_space
 from elat.flows.measuring import Campaign, measure_cases
 from elat.flows.searching import run_search
 from elat.flows.verify import WANTED_SHARE, VerifyOrder, measured_latency, verify_run
+from elat.latency.models.folder import write_calibration
+from elat.latency.network import calibrate
 from elat.search.result import Certificate, SearchResult, read_run
 
 
@@ -61,6 +65,30 @@ def test_the_measured_bound_holds_and_is_used_whatever_the_model_says(lab, tmp_p
            for _, m in certificate.tried):  # fmt: skip
         assert certificate.used_share is not None
         assert certificate.used_share >= WANTED_SHARE
+
+
+def test_the_certificate_says_whether_the_upper_limit_of_the_prediction_was_kept(
+    lab, campaign, tmp_path
+):
+    model = fit_space(campaign.store, lab.device, lab.space, "lookup", tmp_path / "model", 0)
+    networks = [lab.space.operators(a) for a in sample_networks(lab.space, 20, seed=3)]
+    sums = np.array([p.latency_ms for p in model.network.predict_many(networks)])
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.05, len(sums)))
+    known = write_calibration(model, calibrate(model.model, networks, list(sums * noise)))
+    assert known.folder is not None
+    list(run_search(lab.order(known.folder, tmp_path / "run")).steps)
+    certificate = verified(tmp_path / "run", known.folder)
+    operators = lab.space.operators(certificate.architecture)
+    upper = certificate.upper["toy"]
+    assert upper.level == 0.95
+    assert upper.limit_ms == known.network.upper(operators, 0.95)
+    assert upper.limit_ms > certificate.predicted_ms["toy"]
+    assert certificate.is_below("toy") is (certificate.measured[0].latency_ms <= upper.limit_ms)
+    assert read_run(tmp_path / "run").certificate == certificate
+    cut = replace(certificate, upper={"toy": replace(upper, limit_ms=1e-9)})
+    assert cut.is_below("toy") is False
+    old = {name: value for name, value in certificate.to_json().items() if name != "upper"}
+    assert Certificate.from_json(old).is_below("toy") is None
 
 
 def test_an_unreachable_bound_is_refuted_by_the_fastest_found(lab, tmp_path):

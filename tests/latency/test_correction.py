@@ -170,6 +170,10 @@ def test_too_few_networks_for_a_level_are_refused_with_the_number_it_takes():
     model = NetworkLatency(ByWork(), calibrate(ByWork(), known, measured(known, 0.01)))
     found = model.predict(known[0])
     assert found.upper(0.9) > found.latency_ms
+    assert model.upper(known[0], 0.9) == found.upper(0.9)
+    assert model.interval(known[0], 0.9) == found.interval(0.9)
+    assert (found.tells(0.9), found.tells(0.95)) == (True, False)
+    assert not NetworkLatency(ByWork()).predict(known[0]).tells(0.5)
     with pytest.raises(ConfigError, match=r"18 measured networks .*takes 19.*--networks 19"):
         found.upper(0.95)
     with pytest.raises(ConfigError, match="above 0 and below 1"):
