@@ -17,6 +17,7 @@ from .measuring_exam import measuring
 from .network_exam import networks
 from .operator_exam import operators
 from .predictor_exams import constrained, from_scratch, help_nb201, list_exams
+from .transferring import transfer_exam
 
 if TYPE_CHECKING:
     from ..flows.exam import Kept
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
     exams.command("help-nb201")(help_nb201)
     exams.command("from-scratch")(from_scratch)
     exams.command("constrained")(constrained)
+    exams.command("transfer")(transfer_exam)
     app.add_typer(exams, name="exam")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import options, transferring
 from .console import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def fit(
         str,
         typer.Option("--candidates", help="What auto chooses from, with commas [default: five]."),
     ] = "",
+    transfer_from: options.TransferFrom = "",
+    samples: options.Samples = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="The model's folder [default: in ELAT_HOME].")
     ] = None,
@@ -48,7 +50,8 @@ def fit(
     """Fit a latency model, with its held-out error and the noise ceiling beside it.
 
     It learns the operators of a space, or with --generated all that were measured on the device:
-    elat measure --device D --generate 300 makes such ones for every network.
+    elat measure --device D --generate 300 makes such ones for every network. With --transfer-from
+    it starts from the newest models of other devices and learns how this one differs.
     """
     from ..core.errors import ConfigError
     from ..devices.device import find_device
@@ -62,6 +65,13 @@ def fit(
         raise ConfigError(
             "elat fit takes either --space NAME or --generated, exactly one of them."
         )
+    if transfer_from:
+        if candidates or model != AUTO:
+            raise ConfigError("--transfer-from chooses by itself; leave --model out.")
+        transferring.fit(device, space, store, transfer_from, samples, out, seed, json)
+        return
+    if samples is not None:
+        raise ConfigError("--samples is about --transfer-from DEVICE.")
     if candidates and model != AUTO:
         raise ConfigError("--candidates are what --model auto chooses from.")
     names = tuple(name.strip() for name in candidates.split(",") if name.strip())

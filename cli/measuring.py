@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import budgeting, choosing, linting, metering, options
+from . import budgeting, choosing, linting, metering, options, transferring
 from .console import print_json, progress, say
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def measure(
             help="With --space: for so long (90s, 20m, 1h), what tells most about its networks.",
         ),
     ] = None,
+    transfer_from: options.TransferFrom = "",
+    samples: options.Samples = None,
     check_budget: Annotated[
         Path | None,
         typer.Option("--check-budget", help="A YAML file of latency limits to measure and hold."),
@@ -118,6 +120,10 @@ def measure(
             "elat measure takes either --space NAME or --generate N, and exactly one of them; "
             "or --check-budget FILE alone."
         )
+    if bool(transfer_from) != (samples is not None) or (transfer_from and space is None):
+        raise ConfigError("--space, --samples and --transfer-from go together.")
+    if duration is not None and transfer_from:
+        raise ConfigError("--for and --samples are two ways to choose; give one of them.")
     if duration is not None and space is None:
         raise ConfigError("--for chooses among the operators of a space; give --space NAME.")
     if check_budget is None and (strict or junit or markdown):
@@ -126,7 +132,9 @@ def measure(
     ended: Known | None = None
     with campaign(device, protocol, store, seed, tune=tune, energy=energy) as run:
         budget = None if check_budget is None else budgeting.read(run, check_budget, space)
-        if space is not None and duration is not None:
+        if space is not None and samples is not None:
+            name, known, counts = transferring.measure(run, space, transfer_from, samples)
+        elif space is not None and duration is not None:
             name, ended = choosing.measure_for(run, space, duration)
             known = ended.operators
             counts = {"launches": ended.launches, "failures": ended.failed}

@@ -58,6 +58,18 @@ Data = Annotated[
         "--data", help="digits, fashion-mnist, cifar10:FOLDER, imagefolder:FOLDER or generated."
     ),
 ]
+TransferFrom = Annotated[
+    str,
+    typer.Option(
+        "--transfer-from", help="Known devices to start from, with commas: their newest models."
+    ),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples", min=3, help="With --transfer-from: so many operators that stand for all."
+    ),
+]
 Junit = Annotated[
     Path | None, typer.Option("--junit", help="Write the verdicts as JUnit XML, for a CI.")
 ]

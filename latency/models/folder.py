@@ -9,7 +9,7 @@ manifest and compared.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ TABLE = "table.yaml"
 HELD_OUT = "held_out.json"
 CALIBRATION = "calibration.json"
 STATE = "state.safetensors"
+TRANSFERRED = "transferred-"
+"""How the names of models begin that start from other devices (`latency/transfer/folder.py`)."""
 _PROBES = 8
 
 
@@ -48,7 +50,7 @@ class LoadedModel:
     """A fitted latency model and everything known of it.
 
     Attributes:
-        name: Its name in the registry.
+        name: Its name in the registry; or `transferred-` and a hash of what it started from.
         table: What it was fitted to.
         seed: The seed it was fitted with.
         sha256: Hash of table, name, seed and calibration: equal hashes, equal predictions.
@@ -102,33 +104,61 @@ def write_model(
         ConfigError: `folder` holds something else, or the table is too small.
         UnknownNameError: There is no such model.
     """
+    check_replaceable(folder)
+    model = latency_models[name].fit(table, seed=seed)
+    return write_fitted(folder, LoadedModel(model, name, table, seed, held_out, None, None, space))
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a `folder` that holds something other than a latency model.
+
+    Raises:
+        ConfigError: It does.
+    """
     if folder.exists() and not _is_replaceable(folder):
         raise ConfigError(f"{folder} exists and is no latency model; name another --out folder.")
-    model = latency_models[name].fit(table, seed=seed)
+
+
+def write_fitted(
+    folder: Path,
+    fitted: LoadedModel,
+    parents: Mapping[str, str] | None = None,
+    add: Callable[[Path], None] = lambda made: None,
+) -> LoadedModel:
+    """`fitted` in `folder`, written whole or not at all; what was there is replaced.
+
+    Args:
+        folder: A path that `check_replaceable` takes.
+        fitted: The model and what is known of it.
+        parents: Hashes of what it was made of besides its table.
+        add: Adds what else reading it needs to the folder in the making.
+    """
+    model, table = fitted.model, fitted.table
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
         made.mkdir()
         write_table(table, made / TABLE)
-        write_json(made / HELD_OUT, held_out.to_json())
+        write_json(made / HELD_OUT, fitted.held_out.to_json())
+        add(made)
         if isinstance(model, StoredModel):
             _write_state(made / STATE, model)
         record = manifest(
             KIND,
             config={
-                "model": name,
+                "model": fitted.name,
                 "device": table.condition.device,
                 "origin": table.origin,
-                "space": space,
+                "space": fitted.space,
             },
-            seed=seed,
-            parents={"table": table.sha256},
+            seed=fitted.seed,
+            parents={"table": table.sha256, **(parents or {})},
         )
         write_json(made / MANIFEST, {**record, "probes_ms": _probes(model, table)})
         if folder.exists():
             folder.rename(Path(temporary) / "old")
         made.rename(folder)
-    return LoadedModel(model, name, table, seed, held_out, None, folder, space)
+    return replace(fitted, folder=folder)
 
 
 def write_calibration(
@@ -242,6 +272,10 @@ def _write_state(path: Path, model: StoredModel) -> None:
 
 def _refitted(folder: Path, name: str, table: LatencyTable, seed: int) -> LatencyModel:
     """The model fitted to `table`, by what its folder keeps of it where it keeps something."""
+    if name.startswith(TRANSFERRED):
+        from ..transfer.folder import read_transferred
+
+        return read_transferred(folder, name, table)
     kind = latency_models[name]
     if not issubclass(kind, StoredModel):
         return kind.fit(table, seed=seed)
