@@ -94,9 +94,9 @@ def from_scratch(
 ) -> None:
     """Learn 27 device columns, each from N of its own architectures, and test on all others."""
     from ..flows.predictor_exams_from_scratch import (
+        HeldOut,
         Method,
         ScratchOrder,
-        Test,
         count_scratch,
         scratch_rows,
         scratch_summary,
@@ -125,7 +125,7 @@ def from_scratch(
             )
             for found in summary["sizes"]
             for method in Method
-            for test in Test
+            for test in HeldOut
         ],
         right=[0, 3, 4, 5],
     )

@@ -29,7 +29,7 @@ class Method(StrEnum):
     ONE_HOT_RIDGE = "one-hot-ridge"
 
 
-class Test(StrEnum):
+class HeldOut(StrEnum):
     """On what: all other cells, or those that are no twins of training cells."""
 
     ALL = "all"
@@ -51,7 +51,7 @@ class ScratchRow:
     size: int
     seed: int
     method: Method
-    test: Test
+    test: HeldOut
     scores: tuple[Score, ...]
 
 
@@ -70,14 +70,14 @@ def scratch_rows(order: ScratchOrder, corpus: CellCorpus | None = None) -> Itera
             apart = grouped_split(corpus.twins, size, numpy_generator(*names)).test
             for method in Method:
                 predicted = _predicted(method, corpus, train, latency_ms[train])
-                for test, rows in ((Test.ALL, rest), (Test.NO_TWINS, apart)):
+                for test, rows in ((HeldOut.ALL, rest), (HeldOut.NO_TWINS, apart)):
                     scores = map(Score.of, predicted[rows].T, latency_ms[rows].T)
                     yield ScratchRow(size, seed, method, test, tuple(scores))
 
 
 def count_scratch(order: ScratchOrder) -> int:
     """How many rows there will be."""
-    return len(order.sizes) * order.seeds * len(Method) * len(Test)
+    return len(order.sizes) * order.seeds * len(Method) * len(HeldOut)
 
 
 def scratch_summary(order: ScratchOrder, rows: Sequence[ScratchRow]) -> dict[str, Any]:
@@ -97,7 +97,9 @@ def scratch_summary(order: ScratchOrder, rows: Sequence[ScratchRow]) -> dict[str
             {
                 "samples": size,
                 **{
-                    method.value: {test.value: _summary(rows, size, method, test) for test in Test}
+                    method.value: {
+                        test.value: _summary(rows, size, method, test) for test in HeldOut
+                    }
                     for method in Method
                 },
             }
@@ -119,7 +121,9 @@ def _predicted(
     return np.maximum(np.stack(found, axis=1), _LATENCY_FLOOR)
 
 
-def _summary(rows: Sequence[ScratchRow], size: int, method: Method, test: Test) -> dict[str, Any]:
+def _summary(
+    rows: Sequence[ScratchRow], size: int, method: Method, test: HeldOut
+) -> dict[str, Any]:
     found = [row for row in rows if (row.size, row.method, row.test) == (size, method, test)]
     return spread([Score.mean(row.scores) for row in found])
 
@@ -129,7 +133,7 @@ def _devices(
 ) -> dict[str, Any]:
     """Each column's scores, by us on all others, with the size nearest to the goal's."""
     size = min(order.sizes, key=lambda n: abs(n - GOAL_SAMPLES))
-    found = [r for r in rows if (r.size, r.method, r.test) == (size, Method.OURS, Test.ALL)]
+    found = [r for r in rows if (r.size, r.method, r.test) == (size, Method.OURS, HeldOut.ALL)]
     columns = {column.name: column for column in corpus.table.columns}
     return {
         name: {
