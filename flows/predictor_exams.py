@@ -65,6 +65,9 @@ EXAMS = (
     ExamInfo("operators", "latency models on measured operators that they have not seen", "", 5),
     ExamInfo("networks", "sums of operators, calibrated, on whole networks measured here", "", 1),
     ExamInfo("choosing", "error against minutes of measuring, by what is measured first", "", 5),
+    ExamInfo(
+        "transfer", "operators of a device left out, from few of them and other devices", "", 5
+    ),
 )
 
 
