@@ -40,13 +40,13 @@ EXAMS = (
         "from-scratch",
         "share within 5 % and 10 % on 27 devices, each learnt from N of its own samples alone",
         "none for all 27; a one-hot ridge is run beside it",
-        4,
+        6,
     ),
     ExamInfo(
         "constrained",
         "how often the network picked under a latency bound breaks it",
         "none: no published predictor states a limit for the pick",
-        4,
+        3,
     ),
     ExamInfo(
         "nas-bench-macro",

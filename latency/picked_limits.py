@@ -148,7 +148,7 @@ def _solved(
 ) -> tuple[Vector, Matrix]:
     """Coefficients, and the inverse normal matrix times the transposed rows."""
     normal = (rows.T * weights) @ rows + penalty * np.eye(rows.shape[1])
-    smoother = np.linalg.solve(normal, rows.T)
+    smoother = np.asarray(np.linalg.solve(normal, rows.T), np.float64)
     return smoother @ (weights * target), smoother
 
 

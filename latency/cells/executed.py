@@ -64,7 +64,7 @@ def twin_groups(cells: Cells) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
-@lru_cache(maxsize=5 ** len(EDGES))
+@lru_cache(maxsize=15625)
 def _form(cell: tuple[int, ...]) -> str:
     terms: list[list[str]] = [["x"], *([] for _ in range(1, NODES))]
     for op, (start, end) in zip(cell, EDGES, strict=True):

@@ -22,7 +22,7 @@ GRAPH_FEATURES = (
 def one_hot(cells: Cells) -> Matrix:
     """1 where an edge has an operation, `(cells, 6 * 5)`: one block an edge."""
     is_there = cells[:, :, None] == np.arange(len(CellOp))
-    return is_there.reshape(len(cells), -1).astype(np.float64)
+    return np.asarray(is_there.reshape(len(cells), -1), np.float64)
 
 
 def graph_features(cells: Cells) -> Matrix:

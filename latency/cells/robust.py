@@ -58,10 +58,10 @@ def fit_robust(design: Matrix, target: Vector, penalties: Vector, width: float) 
         if step is not None:
             bent = 1 / (1 + (errors / (step * width)) ** 2)
             weights = (bent + _LEAST_WEIGHT) / scale**2
-    leverage = (
-        np.linalg.solve(normal, np.tile(columns.T, (len(penalties), 1, 1))) * columns.T
-    ).sum(axis=1) * weights
-    return RobustFit(coefficients, errors / np.maximum(1 - leverage, 1e-3))
+    smoother = np.linalg.solve(normal, np.tile(columns.T, (len(penalties), 1, 1)))
+    leverage = (smoother * columns.T).sum(axis=1) * weights
+    loo = errors / np.maximum(1 - leverage, 1e-3)
+    return RobustFit(np.asarray(coefficients, np.float64), np.asarray(loo, np.float64))
 
 
 def with_intercept(design: Matrix) -> Matrix:

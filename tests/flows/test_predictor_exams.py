@@ -59,7 +59,8 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("published")
     generator = np.random.default_rng(0)
     cells = generator.permutation(all_cells())
-    table = {"arch_idx": range(len(cells)), "arch_str": [cell_text(cell) for cell in cells]}
+    texts = [cell_text(cell) for cell in cells]
+    table: dict[str, object] = {"arch_idx": range(len(cells)), "arch_str": texts}
     for device in DEVICES:
         exact = 2 + operation_counts(cells) @ generator.uniform(0.2, 2, 5)
         table[device] = exact * np.exp(generator.normal(0, 0.02, len(cells)))
