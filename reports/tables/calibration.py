@@ -111,6 +111,8 @@ def _formula(row: CalibrationRow) -> str:
         terms.append(_signed(c.intercept_ms, "ms"))
     if c.per_operator_ms:
         terms.append(_signed(c.per_operator_ms, "ms × operators"))
+    if c.correction is not None:
+        terms.append("+ a correction of each operator")
     return f"{row.model} on {row.source.device}: latency = {' '.join(terms)}."
 
 

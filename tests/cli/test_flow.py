@@ -76,6 +76,17 @@ def test_the_model_has_its_held_out_error_and_its_calibration(flow):
     assert loaded.calibration.loo_mape < 0.5
 
 
+def test_a_calibration_says_what_was_chosen_and_how_far_networks_lie_above(elat, flow):
+    kept = read_model(flow.model).calibration
+    assert kept is not None
+    said = elat("calibrate", "--device", "local-ort", "--space", flow.space, "--networks", 6)
+    assert said.code == 0, said.err
+    shown = " ".join((said.out + said.err).split())
+    assert f"calibrated ({kept.form}), each network left out in turn" in shown
+    assert f"80% take less than {kept.upper_factor(0.8):.3f} times their prediction" in shown
+    assert read_model(flow.model).calibration == kept
+
+
 def test_the_search_stays_within_its_bound_and_the_space(flow):
     result = read_run(flow.run).result
     (limit,) = result.limits

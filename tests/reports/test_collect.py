@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from elat.latency.calibration import CORRECTED
+from elat.latency.correction import Correction
 from elat.reports.figures.architectures import Architectures
 from elat.reports.figures.cross_device import CrossDevice
 from elat.reports.figures.flops_vs_latency import FlopsVsLatency
@@ -83,6 +85,19 @@ def test_calibration_rows_compare_sum_and_calibrated(everything: ReportInputs) -
     assert row.calibrated.mape == pytest.approx(row.calibration.mape_after)
     panel = NetworkCalibration().collect(everything)[0]
     assert panel.raw == row.raw
+
+
+def test_the_formula_of_a_corrected_calibration_says_that_there_is_more(
+    everything: ReportInputs,
+) -> None:
+    row = CalibrationTable().collect(everything)[0]
+    correction = Correction((), (), (), {}, 1e-6, 0.0)
+    corrected = replace(
+        row.calibration, form=CORRECTED, correction=correction, loo_by_form={CORRECTED: 0.01}
+    )
+    (plain,) = CalibrationTable().lay_out((row,)).notes
+    (found,) = CalibrationTable().lay_out((replace(row, calibration=corrected),)).notes
+    assert found == f"{plain.removesuffix('.')} + a correction of each operator."
 
 
 def test_the_yardstick_recovers_an_additive_latency(everything: ReportInputs) -> None:
