@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     """Add this group's verbs to `app`."""
     exams = typer.Typer(
         no_args_is_help=True,
+        invoke_without_command=True,
         help="Judge searches and predictors on published data, and the meter.",
         callback=exam,
     )
@@ -51,14 +52,15 @@ def register(app: typer.Typer) -> None:
 
 
 def exam(
-    shown: Annotated[
-        bool,
-        typer.Option(
-            "--list", is_eager=True, callback=list_exams, help="Say what exams there are."
-        ),
+    lists: Annotated[
+        bool, typer.Option("--list", help="What each exam shows, what is published, minutes.")
     ] = False,
+    json: options.Json = False,
 ) -> None:
     """Judge searches and predictors on published data, and the meter."""
+    if lists or json:
+        list_exams(json)
+        raise typer.Exit
 
 
 def nas_bench_macro(

@@ -14,19 +14,21 @@ T = TypeVar("T")
 Seeds = Annotated[int, typer.Option("--seeds", min=2, help="Random draws.")]
 
 
-def list_exams(is_asked: bool) -> None:
-    """Print every exam: what it shows, what is published, about how long it takes; then leave."""
-    if not is_asked:
-        return
+def list_exams(json: bool) -> None:
+    """Print every exam: what it shows, what is published, about how long it takes."""
+    from dataclasses import asdict
+
     from ..flows.predictor_exams import EXAMS
 
+    if json:
+        print_json([asdict(exam) for exam in EXAMS])
+        return
     print_table(
         "",
         ("exam", "shows", "published", "minutes"),
         [(exam.name, exam.shows, exam.published or "-", f"{exam.minutes:g}") for exam in EXAMS],
         right=[3],
     )
-    raise typer.Exit
 
 
 def help_nb201(

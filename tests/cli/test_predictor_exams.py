@@ -15,6 +15,9 @@ def test_the_list_names_every_exam(elat):
     said = elat("exam", "--list")
     assert said.code == 0
     assert all(exam.name in said.out for exam in EXAMS)
+    assert [found["name"] for found in elat("exam", "--list", "--json").json] == [
+        exam.name for exam in EXAMS
+    ]
     commands = elat("exam", "--help").out
     assert all(exam.name in commands for exam in EXAMS)
 
