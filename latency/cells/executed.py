@@ -2,7 +2,7 @@
 
 `none` gives zeros, and nothing is computed from zeros or for an output that nobody reads; a skip
 copies nothing. PyTorch run eagerly removes nothing: there every edge that is not `none` or a skip
-costs its time (`CellFeatures` has both).
+costs its time, so that models are given both the cell as it stands and what executes of it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def executed_cells(cells: Cells) -> Cells:
 
 
 def canonical_forms(cells: Cells) -> list[str]:
-    """One text a cell, the same for two cells if and only if their executed graphs are isomorphic.
+    """One text a cell, the same for two cells whose executed graphs are the same, skips contracted.
 
     The text is the output's expression over the input `x`: operations applied to sums of sorted
     terms, a skip being its argument (the `unique string` of NAS-Bench-201, extended to zeros).

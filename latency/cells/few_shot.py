@@ -59,8 +59,8 @@ class DevicePool:
     def diverse(self, candidates: NDArray[np.intp], samples: int, first: int) -> NDArray[np.intp]:
         """`samples` of `candidates` that tell most of the others, beginning with `first`.
 
-        Each next one is that with the largest variance left, given the ones before and a tenth of
-        the middle hypothesis' noise (greedy entropy: Krause et al. 2008, section 3).
+        Each next one is that with the largest variance left, given the ones before, under the
+        middle prior variances and the least noise (greedy entropy: Krause et al. 2008, section 3).
         """
         designs = self._designs(candidates)
         prior = np.array([_AGREEMENT, DIFFERENCES[2], COUNTS[2]])
