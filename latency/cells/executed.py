@@ -38,7 +38,7 @@ def executed_cells(cells: Cells) -> Cells:
 
 
 def canonical_forms(cells: Cells) -> list[str]:
-    """One text a cell, the same for two cells whose executed graphs are the same, skips contracted.
+    """One text a cell, the same where executed graphs are the same, skips contracted.
 
     The text is the output's expression over the input `x`: operations applied to sums of sorted
     terms, a skip being its argument (the `unique string` of NAS-Bench-201, extended to zeros).
