@@ -79,6 +79,19 @@ def read_onnx(path: Path, batch: int) -> ModelFile:
     )
 
 
+def load_graph(path: Path, batch: int) -> tuple[GraphProto, list[str]]:
+    """The graph of the ONNX model at `path` with the shapes that follow, and its nodes' names.
+
+    Raises:
+        ArtefactError: The file is no whole ONNX model, or a file of its weights is missing.
+        ConfigError: Sizes other than the batch are open.
+    """
+    model = _load(path)
+    _fix_batch(model, path, batch)
+    graph = _with_shapes(model)
+    return graph, _names(graph.node)
+
+
 def _with_shapes(model: ModelProto) -> GraphProto:
     """The graph with the shapes that follow; as it is where they cannot be told."""
     try:
