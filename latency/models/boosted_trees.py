@@ -15,11 +15,10 @@ from . import latency_models
 from .base import LatencyModel, Prediction
 from .features import Matrix, answer, spread_by_kind
 from .limits import Conformal
-from .starts import NominalStart, RidgeStart, Rows, Start
+from .starts import MANY, Rows, Start, starts_of
 
 _ROUNDS = 100
-_FOLDS = 4
-_EXACT_TO = 2000
+_FOLDS, _FEW_FOLDS = 4, 2
 
 
 @latency_models.register("xgboost")
@@ -43,7 +42,7 @@ class BoostedTrees(LatencyModel):
     @classmethod
     def fit(cls, table: LatencyTable, *, seed: int) -> Self:
         rows = Rows.of(table)
-        starts = (RidgeStart(table, is_quadratic=True), NominalStart(rows, list(table)))
+        starts = starts_of(rows, table, is_quadratic=True)
         tried = [(start, _held_out_errors(rows, start, seed)) for start in starts]
         start, errors = min(tried, key=lambda pair: float(np.abs(pair[1]).mean()))
         booster = _train(rows.features, start.residuals, start.weights, seed)
@@ -61,9 +60,10 @@ class BoostedTrees(LatencyModel):
 
 def _held_out_errors(rows: Rows, start: Start, seed: int) -> Matrix:
     target, weights = start.residuals, start.weights
-    folds = numpy_generator(seed, "xgboost", "folds").permutation(len(target)) % _FOLDS
+    count = _FOLDS if len(target) <= MANY else _FEW_FOLDS
+    folds = numpy_generator(seed, "xgboost", "folds").permutation(len(target)) % count
     errors = np.empty(len(target))
-    for fold in range(_FOLDS):
+    for fold in range(count):
         held = folds == fold
         partial = _train(rows.features[~held], target[~held], weights[~held], seed)
         errors[held] = target[held] - partial.inplace_predict(rows.features[held])
@@ -81,7 +81,7 @@ def _train(features: Matrix, target: Matrix, weights: Matrix, seed: int) -> Any:
     settings = {
         "objective": "reg:squarederror",
         "base_score": 0.0,
-        "tree_method": "exact" if len(target) <= _EXACT_TO else "hist",
+        "tree_method": "exact" if len(target) <= MANY else "hist",
         "max_depth": 5,
         "eta": 0.06,
         "subsample": 0.8,

@@ -21,13 +21,17 @@ from .starts import NominalStart, Rows
 if TYPE_CHECKING:
     import torch
 
-MOST = 2000
+MOST = 1000
 """Operators that a process is conditioned on; of a larger table a random subset of so many."""
 
 _LEARN_FROM = 300
-_STEPS, _RATE = 80, 0.1
-_LENGTH, _AMPLITUDES = 6.0, (0.3, 0.3, 0.2, 0.05)
+_STEPS, _RATE = 60, 0.1
+_LENGTH, _AMPLITUDES = 12.0, (0.3, 0.3, 0.2, 0.05)
 _NOISE, _JITTER = 0.04, 1e-7
+
+Kinds = NDArray[np.intp]
+Data = tuple[Matrix, Kinds, Matrix, Matrix]
+"""Points, their kinds, residuals of log(ms), and variances of the measurements."""
 
 
 @latency_models.register("gaussian-process")
@@ -39,11 +43,12 @@ class GaussianProcess(StoredModel):
     variance is added to the noise, so that noisy ones count less. Lengths and amplitudes maximise
     the marginal likelihood (their equation 2.30) with a weak log-normal prior on lengths, by Adam.
 
-    It learns from at most 2,000 operators of a table and its lengths from at most 300: both are
-    random subsets that the seed decides, as its effort grows with the third power.
+    It learns from at most 1,000 operators of a table and its lengths from at most 300: both are
+    random subsets that the seed decides, as its effort grows with the third power. Limits come
+    from leave-one-out errors with lengths that were learnt without the operator.
     """
 
-    def __init__(self, table: LatencyTable, seed: int, theta: Matrix | None) -> None:
+    def __init__(self, table: LatencyTable, seed: int, learnt: Matrix | None) -> None:
         rows, operators = Rows.of(table), list(table)
         self._rows = rows
         self._start = NominalStart(rows, operators)
@@ -55,19 +60,15 @@ class GaussianProcess(StoredModel):
         self._points = self._scaled(rows.features[chosen])
         self._kinds = rows.kinds[chosen]
         residuals, variances = self._start.residuals[chosen], rows.errors[chosen] ** 2
-        if theta is None:
-            few = _subset(len(chosen), _LEARN_FROM, seed)
-            theta = _learn(self._points[few], self._kinds[few], residuals[few], variances[few])
-        self._theta = theta
-        covariance = np.array(
-            [self._shared(*row) for row in zip(self._points, self._kinds.tolist(), strict=True)]
-        )
-        covariance[np.diag_indices_from(covariance)] += variances + self._noise
-        self._inverse = np.linalg.inv(covariance)
-        self._duals = self._inverse @ residuals
-        # Leave-one-out mean and variance: their equations 5.10 to 5.12.
-        precision = np.diag(self._inverse)
-        self._limits = Conformal.of(self._duals / precision, np.sqrt(1 / precision))
+        data = (self._points, self._kinds, residuals, variances)
+        is_first = np.isin(np.arange(len(chosen)), _subset(len(chosen), len(chosen) // 2, seed))
+        parts = (np.ones(len(chosen), bool), is_first, ~is_first)
+        if learnt is None:
+            learnt = np.array([_learn_from(data, part, seed) for part in parts])
+        self._learnt = learnt
+        self._theta = learnt[0]
+        self._inverse, self._duals = _solved(self._theta, *data)
+        self._limits = _limits(learnt[1:], is_first, data)
 
     @classmethod
     def fit(cls, table: LatencyTable, *, seed: int) -> Self:
@@ -86,14 +87,10 @@ class GaussianProcess(StoredModel):
             return cls(table, seed, state["theta"])
 
     def state(self) -> dict[str, NDArray[np.float64]]:
-        return {"theta": self._theta}
+        return {"theta": self._learnt}
 
     def predict(self, operators: Sequence[Operator]) -> Prediction:
         return Prediction(*answer(operators, self._predict_log), self._limits)
-
-    @property
-    def _noise(self) -> float:
-        return float(np.exp(2 * self._theta[4])) + _JITTER
 
     def _scaled(self, features: Matrix) -> Matrix:
         return np.ascontiguousarray((features[:, self._columns] - self._centre) / self._scale)
@@ -104,13 +101,13 @@ class GaussianProcess(StoredModel):
         points = self._scaled(self._rows.matrix(operators))
         kinds = self._rows.space.kind_indices(operators)
         mean, variance = np.empty(len(points)), np.empty(len(points))
-        own = _own_covariance(self._theta, points)
+        own, noise = _own_covariance(self._theta, points), _noise(self._theta)
         with threadpool_limits(1):
             for index, (point, kind) in enumerate(zip(points, kinds, strict=True)):
                 shared = self._shared(point, int(kind))
                 mean[index] = (shared * self._duals).sum()
                 explained = (shared * (self._inverse @ shared)).sum()
-                variance[index] = own[index] + self._noise - explained
+                variance[index] = own[index] + noise - explained
         return self._start.predict_log(operators) + mean, np.sqrt(np.maximum(variance, _JITTER))
 
     def _shared(self, point: Matrix, kind: int) -> Matrix:
@@ -166,6 +163,48 @@ def _matern(points: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     squares = own[:, None] + own[None] - 2 * p @ p.T
     r = torch.sqrt(5 * torch.clamp(squares, min=1e-12))
     return (1 + r + r**2 / 3) * torch.exp(-r)
+
+
+def _noise(theta: Matrix) -> float:
+    return float(np.exp(2 * theta[4])) + _JITTER
+
+
+def _solved(
+    theta: Matrix, points: Matrix, kinds: Kinds, residuals: Matrix, variances: Matrix
+) -> tuple[Matrix, Matrix]:
+    """The inverse of the covariance of measurements, and that times the residuals."""
+    import torch
+
+    is_same = torch.from_numpy(kinds[:, None] == kinds[None])
+    with torch.no_grad():
+        found = _covariance(torch.from_numpy(theta), torch.from_numpy(points), is_same)
+    covariance = np.array(found.numpy())
+    covariance[np.diag_indices_from(covariance)] += variances + _noise(theta)
+    inverse = np.linalg.inv(covariance)
+    return inverse, inverse @ residuals
+
+
+def _limits(learnt: Matrix, is_first: NDArray[np.bool_], data: Data) -> Conformal:
+    """Leave-one-out errors (their equations 5.10 to 5.12), by lengths learnt without each.
+
+    Lengths learnt from a half, `learnt[0]` from the first, judge the other half: those that an
+    operator had a part in would know its own error.
+    """
+    residuals, spread = np.empty(len(is_first)), np.empty(len(is_first))
+    for theta, judged in zip(learnt, (~is_first, is_first), strict=True):
+        inverse, duals = _solved(theta, *data)
+        precision = np.diag(inverse)[judged]
+        residuals[judged] = duals[judged] / precision
+        spread[judged] = np.sqrt(1 / precision)
+    return Conformal.of(residuals, spread)
+
+
+def _learn_from(data: Data, part: NDArray[np.bool_], seed: int) -> Matrix:
+    """What `_learn` makes of some of the rows of `data`, at most so many."""
+    places = np.flatnonzero(part)
+    few = places[_subset(len(places), _LEARN_FROM, seed)]
+    points, kinds, residuals, variances = data
+    return _learn(points[few], kinds[few], residuals[few], variances[few])
 
 
 def _learn(

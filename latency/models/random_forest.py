@@ -14,11 +14,10 @@ from . import latency_models
 from .base import LatencyModel, Prediction
 from .features import Matrix, answer
 from .limits import Conformal
-from .starts import NominalStart, RidgeStart, Rows, Start
+from .starts import MANY, Rows, Start, starts_of
 
-_TREES = 200
+_TREES, _FEW_TREES, _FEW_FEATURES = 200, 40, 0.25
 _LEAST_SPREAD_SHARE = 0.1
-_DEPTH_FREE_TO = 2000
 _MANY_LEAF = 3
 
 
@@ -42,7 +41,7 @@ class RandomForest(LatencyModel):
     @classmethod
     def fit(cls, table: LatencyTable, *, seed: int) -> Self:
         rows = Rows.of(table)
-        starts = (RidgeStart(table, is_quadratic=False), NominalStart(rows, list(table)))
+        starts = starts_of(rows, table, is_quadratic=False)
         grown = [_grow(rows, start, seed) for start in starts]
         return cls(rows, min(grown, key=lambda found: float(np.abs(found.errors).mean())))
 
@@ -70,10 +69,10 @@ class _Grown(NamedTuple):
 def _grow(rows: Rows, start: Start, seed: int) -> _Grown:
     from sklearn.ensemble import RandomForestRegressor
 
-    is_large = len(rows.target) > _DEPTH_FREE_TO
+    is_large = len(rows.target) > MANY
     forest = RandomForestRegressor(
-        n_estimators=_TREES // 4 if is_large else _TREES,
-        max_features=0.5,
+        n_estimators=_FEW_TREES if is_large else _TREES,
+        max_features=_FEW_FEATURES if is_large else 0.5,
         min_samples_leaf=_MANY_LEAF if is_large else 1,
         random_state=spawn(seed, "random-forest") % 2**32,
         n_jobs=1,

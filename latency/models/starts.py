@@ -16,6 +16,9 @@ from .features import FeatureSpace, Matrix, log_targets
 from .log_ridge import LogRidge
 from .noise import noise_weights, standard_errors
 
+MANY = 2000
+"""Operators beyond which models save effort."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -101,3 +104,17 @@ class NominalStart(Start):
 
     def predict_log(self, operators: Sequence[Operator]) -> Matrix:
         return self._level + np.log([nominal_operator_us(o) for o in operators])
+
+
+def starts_of(rows: Rows, table: LatencyTable, *, is_quadratic: bool) -> tuple[Start, ...]:
+    """The guesses to choose from; for more than 2,000 operators the nominal time alone.
+
+    So many tell trees what a regression would, and it would take most of the time.
+
+    Raises:
+        ConfigError: The table is too small to learn from.
+    """
+    nominal = NominalStart(rows, list(table))
+    if len(table) > MANY:
+        return (nominal,)
+    return (RidgeStart(table, is_quadratic=is_quadratic), nominal)
