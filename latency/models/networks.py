@@ -109,9 +109,7 @@ class Networks:
         rows = torch.from_numpy((features - centre) / scale)
         wanted, counts = torch.from_numpy(target), torch.from_numpy(weights)
         generator = torch_generator(seed, "networks")
-        raw = _first_weights(
-            *weights.shape[1:], features.shape[1], float(target.mean()), generator
-        )
+        raw = _first_weights(weights.shape[1], features.shape[1], float(target.mean()), generator)
         mask = None if rising is None else torch.from_numpy(rising)
         adam = torch.optim.AdamW(raw.values(), lr=_RATE, weight_decay=_DECAY)
         decline = torch.optim.lr_scheduler.CosineAnnealingLR(adam, _STEPS)

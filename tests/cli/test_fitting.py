@@ -10,6 +10,7 @@ from elat.devices.device import find_device
 from elat.latency.condition import Condition
 from elat.latency.launch import Launch
 from elat.latency.methods import METHODS, Subjects
+from elat.latency.operators.chain import Chain
 from elat.latency.operators.generate import generate, roofline_ms
 from elat.latency.sample import Sample
 from elat.latency.store import open_store
@@ -25,8 +26,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cases = METHODS[condition.method].cases(Subjects(generate(40, 0, ("linear",))))
     with open_store(tmp_path / "m.db") as opened:
         for case in cases:
+            assert isinstance(case, Chain)
+            ms = sum([roofline_ms(operator) for operator in case.operators])
             for worker in range(2):
-                ns = round(1e6 * (1 + 0.002 * worker) * sum(map(roofline_ms, case.operators)))
+                ns = round(1e6 * (1 + 0.002 * worker) * ms)
                 samples = (Sample(1, ns, ns, 0),) * 8
                 time = f"2026-01-01T00:0{worker}:00+00:00"
                 launch = Launch(f"w{worker}", 0, time, 1.0, 1.0, 9, True, 0.0, samples)
