@@ -130,6 +130,7 @@ def measure(
         raise ConfigError("--strict, --junit and --markdown are about --check-budget FILE.")
     report: BudgetReport | None = None
     ended: Known | None = None
+    name: str | None = None
     with campaign(device, protocol, store, seed, tune=tune, energy=energy) as run:
         budget = None if check_budget is None else budgeting.read(run, check_budget, space)
         if space is not None and samples is not None:

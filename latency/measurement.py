@@ -102,13 +102,15 @@ class Measurement:
     @cached_property
     def launch_log(self) -> NDArray[np.float64]:
         """Logarithm of each launch's value in ms, slowness and drift divided out."""
-        return self.raw_log - self.following.share * self.machine_log
+        values: NDArray[np.float64] = self.raw_log - self.following.share * self.machine_log
+        return values
 
     @cached_property
     def machine_log(self) -> NDArray[np.float64]:
         """Logarithm of how slow the machine was at each launch: slowness and drift together."""
-        none = np.zeros(self.count)
-        return np.array(self.slowness or none) + np.array(self.drift or none)
+        none = (0.0,) * self.count
+        slowness = np.array(self.slowness or none, np.float64)
+        return slowness + np.array(self.drift or none, np.float64)
 
     @cached_property
     def latency_ms(self) -> float:

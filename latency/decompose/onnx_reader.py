@@ -276,7 +276,8 @@ def _is_over_image(graph: OnnxGraph, node: NodeProto) -> bool:
 
 def _squeeze_excite(graph: OnnxGraph, pool: NodeProto, channels: int, side: int) -> _Read | None:
     """Mean, two layers and the product with the image; None where that is not what follows."""
-    image, nodes, widths = graph.inputs(pool)[0], [pool], []
+    image, nodes = graph.inputs(pool)[0], [pool]
+    widths: list[int] = []
     gate: Activation | None = None
     while (reader := graph.only_reader(graph.resolved(nodes[-1].output[0]))) is not None:
         nodes.append(reader)

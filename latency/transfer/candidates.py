@@ -109,4 +109,4 @@ def inverse_of(covariance: Vector, amplitude: float, noise: Vector) -> Vector:
         noise: Variance of each sample's own error, besides `NOISE_SD`.
     """
     whole = FREE + amplitude**2 * covariance + np.diag(noise + NOISE_SD**2)
-    return np.linalg.inv(whole)
+    return np.asarray(np.linalg.inv(whole), np.float64)

@@ -76,7 +76,8 @@ def test_what_a_case_does_with_the_machine_is_learnt_and_taken_off():
 
 
 def test_two_stores_at_different_speeds_differ_by_what_a_case_follows():
-    differences, forced = [], []
+    differences: list[float] = []
+    forced: list[float] = []
     for seed in range(6):
         random = np.random.default_rng(seed)
         machine = Machine(UNLIKE, random)

@@ -39,6 +39,9 @@ OPERATORS: list[Operator] = [
 ]
 
 
+FACTORS: dict[type[Operator], float] = {MBConv: 1.0, Conv: 3.0, Linear: 0.3}
+
+
 def compute_bound(operator: Operator) -> float:
     return operator.macs / 2e6 + 2e-3
 
@@ -83,7 +86,7 @@ def test_a_device_that_is_another_one_scaled_is_found_to_be_that():
 
 def test_kinds_that_differ_by_a_factor_each_are_found():
     def law(o):
-        return compute_bound(o) * {MBConv: 1.0, Conv: 3.0, Linear: 0.3}.get(type(o), 1.7)
+        return compute_bound(o) * FACTORS.get(type(o), 1.7)
 
     model = Transferred.of(SOURCES, samples(law, 16))
     assert "kinds" in next(c for c in CANDIDATES if c.name == model.chosen.candidate).along
@@ -178,7 +181,7 @@ def test_chosen_samples_are_distinct_and_a_longer_list_goes_on_where_a_shorter_e
 
 def test_chosen_samples_tell_more_than_random_ones_on_average():
     def law(o):
-        return compute_bound(o) * {MBConv: 1.0, Conv: 3.0, Linear: 0.3}.get(type(o), 1.7)
+        return compute_bound(o) * FACTORS.get(type(o), 1.7)
 
     whole = table("new", law, 0.01, seed=5)
     errors: dict[str, list[float]] = {"chosen": [], "random": []}
