@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from ...core.errors import ConfigError
 from ..precision import Precision
 from ..profiling.onnx_model import load_graph
 
@@ -17,6 +18,7 @@ Shape = tuple[int, ...]
 
 _QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _INTEGER = frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "QGemm"})
+_LAYERS = frozenset({"Conv", "Gemm", "MatMul", *_INTEGER})
 _SHAPE_KINDS = frozenset({"Shape", "Size", "Constant", "ConstantOfShape", "Range"})
 
 
@@ -42,15 +44,23 @@ class OnnxGraph:
         self._constants = set(self._values)
         self.nodes: list[NodeProto] = []
         self.constant_nodes: list[str] = []
-        self.is_quantised = False
+        self._integer: set[str] = set()
+        self._types = {tensor.data_type for tensor in graph.initializer}
+        self._types |= {value.type.tensor_type.elem_type for value in graph.input}
+        outputs = [value.name for value in graph.output]
+        needed = _needed(graph, outputs)
         for node in graph.node:
-            self._add(node)
+            if needed.isdisjoint(node.output):
+                # What leads to no output is left out by every runtime.
+                self.constant_nodes.append(self.name(node))
+            else:
+                self._add(node)
         self.makers = {name: node for node in self.nodes for name in node.output}
         self.readers: dict[str, list[NodeProto]] = defaultdict(list)
         for node in self.nodes:
             for name in dict.fromkeys(map(self.resolved, node.input)):
                 self.readers[name].append(node)
-        self.outputs = frozenset(self.resolved(value.name) for value in graph.output)
+        self.outputs = frozenset(map(self.resolved, outputs))
 
     @classmethod
     def read(cls, path: Path) -> OnnxGraph:
@@ -58,9 +68,17 @@ class OnnxGraph:
 
         Raises:
             ArtefactError: It is no whole ONNX model.
-            ConfigError: Sizes other than the batch are open.
+            ConfigError: Sizes other than the batch are open, or the batch is not 1.
         """
         graph, names = load_graph(path, 1)
+        constants = {tensor.name for tensor in graph.initializer}
+        for value in graph.input:
+            dims = value.type.tensor_type.shape.dim
+            if value.name not in constants and dims and dims[0].dim_value != 1:
+                raise ConfigError(
+                    f"{path} takes {dims[0].dim_value} images at once ({value.name}); latencies "
+                    "of operators are known for one: export it with a batch of 1."
+                )
         return cls(graph, {_key(node): name for node, name in zip(graph.node, names, strict=True)})
 
     def _add(self, node: NodeProto) -> None:
@@ -72,12 +90,12 @@ class OnnxGraph:
                 self._keep(node)
             elif node.op_type in (*_QUANTISED, "Identity", "Cast", "Reshape") and given:
                 self._alias[node.output[0]] = self.resolved(given[0])
-        elif node.op_type in _QUANTISED:
-            self.is_quantised = True
+                self._integer.update(node.output if node.op_type in _QUANTISED else ())
+        elif node.op_type in (*_QUANTISED, "Identity", "Dropout"):
             self._alias[node.output[0]] = self.resolved(node.input[0])
+            self._integer.update(node.output if node.op_type in _QUANTISED else ())
             self.constant_nodes.append(self.name(node))
         else:
-            self.is_quantised |= node.op_type in _INTEGER
             self.nodes.append(node)
 
     def _keep(self, node: NodeProto) -> None:
@@ -88,7 +106,26 @@ class OnnxGraph:
 
     @property
     def precision(self) -> Precision:
-        return Precision.INT8 if self.is_quantised else Precision.FP32
+        """The number format that its layers compute in.
+
+        Raises:
+            ConfigError: Some compute in integers and some do not.
+        """
+        layers = [node for node in self.nodes if node.op_type in _LAYERS]
+        integer = [self._is_integer(node) for node in layers]
+        if any(integer) and not all(integer):
+            raise ConfigError(
+                f"{sum(integer)} of {len(integer)} layers are quantised; latencies are known of "
+                "networks in one precision."
+            )
+        if any(integer):
+            return Precision.INT8
+        if TensorProto.FLOAT16 in self._types:
+            return Precision.FP16
+        return Precision.BF16 if TensorProto.BFLOAT16 in self._types else Precision.FP32
+
+    def _is_integer(self, node: NodeProto) -> bool:
+        return node.op_type in _INTEGER or not self._integer.isdisjoint(node.input)
 
     def name(self, node: NodeProto) -> str:
         """The name of `node` in the file, or one made of its kind and number."""
@@ -122,6 +159,18 @@ class OnnxGraph:
         """The one node that reads a tensor, if there is one and the model does not return it."""
         readers = self.readers.get(name, [])
         return readers[0] if len(readers) == 1 and name not in self.outputs else None
+
+
+def _needed(graph: GraphProto, outputs: list[str]) -> set[str]:
+    """The tensors that the outputs follow from."""
+    needed = set(outputs)
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(node.output):
+            needed.update(node.input)
+            for found in node.attribute:
+                for body in (found.g, *found.graphs):
+                    needed.update(name for inner in body.node for name in inner.input)
+    return needed
 
 
 def _key(node: NodeProto) -> str:

@@ -1,8 +1,8 @@
 """Nodes of an ONNX file as the operators that a runtime executes.
 
 What runtimes fuse is taken as one: a batch norm folded into the convolution before it, a bias, an
-activation that only one operation feeds, a gate's two layers with the product behind them. What
-was found of fusion by timing pairs is in docs/predicting-files.md.
+activation that only one operation feeds, a gate's two layers with the product behind them. It is
+taken alike for every runtime.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .program import Part, Program
 
 _FREE = frozenset({"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"})
 _FUSED = frozenset({Activation.NONE, Activation.RELU, Activation.RELU6, Activation.HSWISH})
-_SHOWN = 8
+_SHOWN = 20
 
 
 class _UnknownError(Exception):
@@ -186,19 +186,38 @@ def _gated(
         chain.append(reader)
     else:
         return Activation.NONE, []
-    kinds = [node.op_type for node in chain]
-    if kinds == ["HardSigmoid"] and _alone(graph, chain[0]) is Activation.HSIGMOID:
-        nodes = [*chain, product]
-    elif kinds[:2] == ["Add", "Clip"] and kinds[2:] in ([], ["Div"], ["Mul"]):
-        nodes = [*chain, product]
-        scale = graph.only_reader(graph.resolved(product.output[0]))
-        if not kinds[2:] and (scale is None or scale.op_type not in ("Div", "Mul")):
-            return Activation.NONE, []
-        if not kinds[2:] and scale is not None:
-            nodes.append(scale)
-    else:
+    gate = graph.resolved(chain[-1].output[0])
+    if set(graph.inputs(product)) != {name, gate}:
         return Activation.NONE, []
-    return Activation.HSWISH, nodes
+    if len(chain) == 1 and _alone(graph, chain[0]) is Activation.HSIGMOID:
+        return Activation.HSWISH, [*chain, product]
+    shifted, clipped, scaled = (*chain, None, None)[:3]
+    is_clip = (
+        shifted is not None
+        and clipped is not None
+        and shifted.op_type == "Add"
+        and _constant(graph, shifted) == 3.0
+        and _alone(graph, clipped) is Activation.RELU6
+    )
+    last = scaled or graph.only_reader(graph.resolved(product.output[0]))
+    if not is_clip or last is None or len(chain) > 3 or not _is_a_sixth(graph, last):
+        return Activation.NONE, []
+    return Activation.HSWISH, [*chain, product, *([] if scaled else [last])]
+
+
+def _is_a_sixth(graph: OnnxGraph, node: NodeProto) -> bool:
+    """Whether `node` divides by 6."""
+    by = _constant(graph, node)
+    return (node.op_type == "Div" and by == 6.0) or (
+        node.op_type == "Mul" and by is not None and abs(by - 1 / 6) < 1e-4
+    )
+
+
+def _constant(graph: OnnxGraph, node: NodeProto) -> float | None:
+    """The one number that `node` takes beside what is computed, if it is one."""
+    found = [graph.value(name) for name in node.input if graph.is_constant(name)]
+    values = [v for v in found if v is not None and v.size == 1]
+    return float(values[0].reshape(())) if len(found) == len(values) == 1 else None
 
 
 def _conv(graph: OnnxGraph, node: NodeProto) -> _Read:
@@ -278,21 +297,26 @@ def _squeeze_excite(graph: OnnxGraph, pool: NodeProto, channels: int, side: int)
     """Mean, two layers and the product with the image; None where that is not what follows."""
     image, nodes = graph.inputs(pool)[0], [pool]
     widths: list[int] = []
-    gate: Activation | None = None
+    between: list[Activation | None] = []
     while (reader := graph.only_reader(graph.resolved(nodes[-1].output[0]))) is not None:
         nodes.append(reader)
         if reader.op_type == "Mul":
             others = [n for n in graph.inputs(reader) if n not in nodes[-2].output]
             is_whole = others == [image] and len(widths) == 2 and widths[1] == channels
-            if is_whole and gate in (Activation.HSIGMOID, Activation.SIGMOID):
-                return SqueezeExcite(channels, side, widths[0], gate), nodes
+            if is_whole and len(between) == 2 and between[0] is Activation.RELU:
+                gate = between[1]
+                if gate in (Activation.HSIGMOID, Activation.SIGMOID):
+                    return SqueezeExcite(channels, side, widths[0], gate), nodes
             return None
         if reader.op_type in ("Conv", "Gemm", "MatMul", "QLinearConv"):
             made = graph.shape(reader.output[0])
-            widths.append(made[1] if made else 0)
-        elif reader.op_type not in _FREE and reader.op_type != "Add":
-            gate = _alone(graph, reader)
-            if gate is None:
+            widths.append(made[1] if made and len(graph.inputs(reader)) == 1 else 0)
+        elif reader.op_type == "Add":
+            if len(graph.inputs(reader)) != 1:
+                return None
+        elif reader.op_type not in _FREE:
+            between.append(_alone(graph, reader))
+            if between[-1] is None:
                 return None
     return None
 

@@ -93,10 +93,11 @@ def test_a_quantised_file_is_read_as_the_same_operators_in_int8(tmp_path):
 class Build:
     """An ONNX graph as other tools write it."""
 
-    def __init__(self, shape=(1, 8, 14, 14)) -> None:
+    def __init__(self, shape=(1, 8, 14, 14), kind=TensorProto.FLOAT) -> None:
+        self.kind = kind
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self.input = helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))
+        self.input = helper.make_tensor_value_info("x", kind, list(shape))
 
     def constant(self, name, array):
         self.constants.append(numpy_helper.from_array(np.asarray(array), name))
@@ -109,7 +110,8 @@ class Build:
 
     def conv(self, x, out, into, kernel=1, groups=1, bias=False, **attributes):
         number = len(self.nodes)
-        weight = np.zeros((out, into // groups, kernel, kernel), np.float32)
+        of = helper.tensor_dtype_to_np_dtype(self.kind)
+        weight = np.zeros((out, into // groups, kernel, kernel), of)
         names = [self.constant(f"w{number}", weight)]
         if bias:
             names.append(self.constant(f"b{number}", np.zeros(out, np.float32)))
@@ -124,7 +126,7 @@ class Build:
         return self.add("BatchNormalization", x, *zeros)
 
     def written(self, tmp_path, *outputs):
-        made = [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs]
+        made = [helper.make_tensor_value_info(o, self.kind, None) for o in outputs]
         graph = helper.make_graph(self.nodes, "g", [self.input], made, self.constants)
         opset = [helper.make_opsetid("", 17)]
         path = tmp_path / "other.onnx"
@@ -222,3 +224,55 @@ def test_files_that_are_none_and_sizes_that_are_open_are_refused(tmp_path):
     b.input.type.tensor_type.shape.dim[2].dim_param = "height"
     with pytest.raises(ConfigError, match="height"):
         read_program(b.written(tmp_path, y))
+
+
+def test_several_images_at_once_are_refused(tmp_path):
+    b = Build(shape=(8, 8, 14, 14))
+    with pytest.raises(ConfigError, match="8 images at once"):
+        read_program(b.written(tmp_path, b.conv("x", 8, 8)))
+
+
+def test_half_precision_is_told_and_a_mixture_refused(tmp_path):
+    b = Build(kind=TensorProto.FLOAT16)
+    assert read_program(b.written(tmp_path, b.conv("x", 8, 8))).precision is Precision.FP16
+    b = Build()
+    scale, zero = b.constant("scale", np.float32(0.1)), b.constant("zero", np.uint8(128))
+    y = b.add("DequantizeLinear", b.add("QuantizeLinear", "x", scale, zero), scale, zero)
+    mixed = b.conv(b.conv(y, 8, 8), 8, 8)
+    with pytest.raises(ConfigError, match="1 of 2 layers are quantised"):
+        read_program(b.written(tmp_path, mixed))
+
+
+def test_what_leads_to_no_output_costs_nothing(tmp_path):
+    b = Build()
+    b.conv("x", 64, 8, 3)
+    program = read_program(b.written(tmp_path, b.conv("x", 8, 8)))
+    assert len(program.parts) == 1
+    assert len(program.free) == 1
+
+
+def test_what_only_looks_like_hard_swish_is_not_taken_for_it(tmp_path):
+    b = Build()
+    y = b.conv("x", 8, 8, bias=True)
+    hundred, low, high, seven = (
+        b.constant(f"c{value}", np.float32(value)) for value in (100, -5, 50, 7)
+    )
+    clipped = b.add("Clip", b.add("Add", y, hundred), low, high)
+    z = b.add("Mul", b.add("Mul", y, clipped), seven)
+    with pytest.raises(UnsupportedOperatorError, match="Mul"):
+        read_program(b.written(tmp_path, z))
+
+
+def test_an_identity_in_between_does_not_part_what_is_fused(tmp_path):
+    b = Build()
+    y = b.add("Relu", b.add("Identity", b.conv("x", 8, 8, bias=True)))
+    assert operators_of(b.written(tmp_path, y)) == [Conv(8, 8, 14, 1, activation=Activation.RELU)]
+
+
+def test_a_gate_with_another_activation_inside_is_no_known_one(tmp_path):
+    b = Build()
+    pooled = b.add("GlobalAveragePool", "x")
+    hidden = b.add("HardSwish", b.conv(pooled, 4, 8, bias=True))
+    gate = b.add("Sigmoid", b.conv(hidden, 8, 4, bias=True))
+    with pytest.raises(UnsupportedOperatorError, match="Mul"):
+        read_program(b.written(tmp_path, b.add("Mul", "x", gate)))
