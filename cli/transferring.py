@@ -54,7 +54,7 @@ def fit(
     sources = source_models(_names(transfer_from), found)
     with open_store(store or default_store(), create=False) as opened:
         run = Campaign(find_device(device), find_protocol("screen"), opened, default_cache(), seed)
-        made, model = transfer(opened, run, found, sources, samples, out)
+        made, model = transfer(run, found, sources, samples, out)
     held = made.held_out.overall
     if json:
         print_json(

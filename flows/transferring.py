@@ -7,18 +7,16 @@ from pathlib import Path
 
 from ..core.artefact import elat_home
 from ..core.errors import ConfigError, MissingOperatorError
-from ..devices.device import Device
 from ..latency.measure import Progress
 from ..latency.methods import Subjects
 from ..latency.models.folder import LoadedModel, model_folder, newest_model, no_model, read_model
 from ..latency.operators import Operator
-from ..latency.store import MeasurementStore
 from ..latency.table import LatencyTable
 from ..latency.transfer import Transferred, diverse_samples
 from ..latency.transfer.folder import sources_of, write_transferred
 from ..search.spaces import SearchSpace
 from .fitting import ALL_OPERATORS, operators_table
-from .measuring import Campaign, known_entries, measure_operators, spelled
+from .measuring import Campaign, evidence_of, measure_operators, spelled
 
 NAME = "transferred"
 
@@ -62,7 +60,6 @@ def measure_samples(
 
 
 def transfer(
-    store: MeasurementStore,
     campaign: Campaign,
     space: SearchSpace | None,
     sources: Sequence[LoadedModel],
@@ -72,8 +69,7 @@ def transfer(
     """The model of the campaign's device from what was measured there, written to its folder.
 
     Args:
-        store: Holds the samples.
-        campaign: Whose device is new.
+        campaign: Whose device is new, and whose store holds the samples.
         space: Whose operators are the samples; None for all that were measured.
         sources: Models of known devices.
         samples: How many at most: those that stand for all that were measured; None for all.
@@ -83,7 +79,7 @@ def transfer(
         MissingOperatorError: Nothing was measured on the device.
         ConfigError: There are too few samples, or origins differ.
     """
-    table = _measured(store, campaign.device, campaign, space)
+    table = _measured(campaign, space)
     if samples is not None and samples < len(table):
         table = table.only(
             diverse_samples(list(table), sources_of(sources), samples, campaign.seed)
@@ -95,18 +91,17 @@ def transfer(
     return write_transferred(folder, model, sources, name), model
 
 
-def _measured(
-    store: MeasurementStore, device: Device, campaign: Campaign, space: SearchSpace | None
-) -> LatencyTable:
+def _measured(campaign: Campaign, space: SearchSpace | None) -> LatencyTable:
+    """What was measured on the campaign's device: of `space`, or all operators."""
     if space is None:
-        return operators_table(store, device)
-    entries = known_entries(campaign, space)
-    if not entries:
+        return operators_table(campaign.store, campaign.device)
+    subjects = Subjects(space.all_operators())
+    evidence = evidence_of(campaign.store, campaign.condition, subjects)
+    if not evidence.measured:
+        device = campaign.device.id
         raise MissingOperatorError(
-            f"No operator of {space.name} was measured on {device.id}; measure some with: elat "
-            f"measure --device {device.id} --space {spelled(space)} --samples 20 --transfer-from "
+            f"No operator of {space.name} was measured on {device}; measure some with: elat "
+            f"measure --device {device} --space {spelled(space)} --samples 20 --transfer-from "
             "DEVICE."
         )
-    condition = campaign.condition
-    origins = {m.origin for m in store.measurements(condition.of_models)}
-    return LatencyTable.of(condition, entries, origins)
+    return LatencyTable.derived(campaign.condition, subjects, evidence)

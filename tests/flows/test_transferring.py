@@ -36,11 +36,11 @@ def test_a_few_samples_and_a_known_device_make_a_model_of_a_new_one(lab, campaig
     fit_space(campaign.store, lab.device, lab.space, "ridge", None, 0)
     sources = source_models(["toy"], lab.space)
     with pytest.raises(MissingOperatorError, match=r"elat measure --device twin .*--samples"):
-        transfer(new.store, new, lab.space, sources, None, None)
+        transfer(new, lab.space, sources, None, None)
     list(measure_samples(new, lab.space, sources, 6))
     known = known_entries(new, lab.space)
     assert set(known) >= set(choose_samples(lab.space, sources, 6, new.seed))
-    written, model = transfer(new.store, new, lab.space, sources, 5, None)
+    written, model = transfer(new, lab.space, sources, 5, None)
     assert len(written.table) == 5
     assert written.origin == "simulated"
     assert written.condition.device == "twin"
