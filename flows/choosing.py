@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..core.errors import ConfigError
 from ..core.seeding import torch_generator
 from ..latency.choosing import Beliefs, Selection, choose
+from ..latency.counts import operator_counts
 from ..latency.entry import Entry
 from ..latency.measure import Progress, Stage
 from ..latency.methods import METHODS, Subjects
@@ -186,11 +187,6 @@ def _unmeasured(campaign: Campaign, cases: Collection[Operator]) -> list[Operato
 
 def random_networks(space: SearchSpace, operators: tuple[Operator, ...], seed: int) -> Vector:
     """How often random networks of `space` hold each of `operators`, `(networks, operators)`."""
-    place = {operator: index for index, operator in enumerate(operators)}
     generator = torch_generator(seed, "networks that matter", space.name)
-    counts = np.zeros((NETWORKS, len(operators)))
-    for row in counts:
-        for operator in space.operators(space.sample(generator)):
-            if not operator.is_free:
-                row[place[operator]] += 1
-    return counts
+    drawn = [space.operators(space.sample(generator)) for _ in range(NETWORKS)]
+    return operator_counts(drawn, operators)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..core.artefact import MANIFEST, manifest, write_json
 from ..core.errors import ConfigError, MeasurementError
 from ..latency.calibration import Calibration, additive_error_around, best_additive_fit
 from ..latency.condition import Method
+from ..latency.counts import busy_operators, operator_counts
 from ..latency.measure import Progress
 from ..latency.measurement import Measurement
 from ..latency.methods import METHODS, Evidence, Subjects, TimingMethod
@@ -213,7 +210,7 @@ def _ceiling(
     measured_ms: Sequence[float],
 ) -> float:
     """Least error of additive fits to the networks: from nothing, or around a method's sums."""
-    choices = _counts(parts)
+    choices = operator_counts(parts, busy_operators(parts))
     counts = [len(part) for part in parts]
     errors = [best_additive_fit(choices, measured_ms).loo_mape]
     for mark in marks:
@@ -221,13 +218,6 @@ def _ceiling(
         if len(sums) == len(parts):
             errors.append(additive_error_around(sums, counts, choices, measured_ms))
     return min(errors)
-
-
-def _counts(parts: Sequence[Sequence[Operator]]) -> NDArray[np.float64]:
-    """How often each network holds each operator: `networks operators`."""
-    counts = [Counter(operator for operator in part if not operator.is_free) for part in parts]
-    distinct = dict.fromkeys(operator for count in counts for operator in count)
-    return np.array([[count[operator] for operator in distinct] for count in counts], np.float64)
 
 
 def _calibration(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from ..core.errors import ConfigError
 from ..core.seeding import numpy_generator
 from ..devices.device import Device
 from ..latency.calibration import Calibration, best_additive_fit
+from ..latency.counts import busy_operators, operator_counts
 from ..latency.models import LatencyModel
 from ..latency.network import NetworkLatency, NetworkPrediction
 from ..latency.operators import Operator
@@ -133,7 +133,7 @@ def examine_networks(
             f"--networks {networks}."
         )
     parts = tuple(tuple(space.operators(n.architecture)) for n in found)
-    distinct = list(dict.fromkeys(o for part in parts for o in part if not o.is_free))
+    distinct = busy_operators(parts)
     known = dict(zip(distinct, model.predict(distinct).latency_ms.tolist(), strict=True))
     measured = np.array([n.measurement.latency_ms for n in found])
     macs = np.array([sum(o.macs for o in part) for part in parts], np.float64)
@@ -145,7 +145,9 @@ def examine_networks(
         learnt=learnt,
         others=len(found) - learnt,
         draws=draws,
-        additive_mape=best_additive_fit(_counts(parts, distinct), measured.tolist()).loo_mape,
+        additive_mape=best_additive_fit(
+            operator_counts(parts, distinct), measured.tolist()
+        ).loo_mape,
         noise=float(np.median([n.measurement.relative_half_width for n in found])),
         ways=_ways(model, data, learnt, draws, numpy_generator(seed, "network exam")),
     )
@@ -233,12 +235,3 @@ def _mean(shares: Iterable[float | None]) -> float | None:
     """The mean of what there is."""
     found = [share for share in shares if share is not None]
     return float(np.mean(found)) if found else None
-
-
-def _counts(parts: Sequence[Sequence[Operator]], distinct: Sequence[Operator]) -> NDArray[Any]:
-    """How often each network holds each operator, `(networks, operators)`."""
-    place = {operator: index for index, operator in enumerate(distinct)}
-    counts = np.zeros((len(parts), len(distinct)))
-    for row, part in zip(counts, parts, strict=True):
-        np.add.at(row, [place[o] for o in part if not o.is_free], 1.0)
-    return counts

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import ArtefactError, ConfigError
 from .correction import Correction, fit_correction
+from .models.limits import rank_of
 from .operators import Operator
 
 Vector = NDArray[np.float64]
@@ -197,10 +198,10 @@ class Calibration:
         Raises:
             ConfigError: `level` is not between 0 and 1.
         """
-        return _rank(len(self.errors), level) <= len(self.errors)
+        return rank_of(level, len(self.errors)) <= len(self.errors)
 
     def _factor(self, scores: Sequence[float], level: float) -> float:
-        rank = _rank(len(scores), level)
+        rank = rank_of(level, len(scores))
         if rank > len(scores):
             needed = ceil(level / (1 - level) - 1e-9)
             raise ConfigError(
@@ -314,13 +315,6 @@ def additive_error_around(
         leverage = np.einsum("ij,ji->i", design, solved)
         errors.append(float(np.mean(np.abs(residuals / np.maximum(1 - leverage, 1e-12)))))
     return min(errors)
-
-
-def _rank(count: int, level: float) -> int:
-    """Which of `count` ascending scores is the limit of `level`; above `count` if none is."""
-    if not 0 < level < 1:
-        raise ConfigError(f"A level is above 0 and below 1 (0.95, say); found {level}.")
-    return ceil((count + 1) * level - 1e-9)
 
 
 def _robust_fit(design: Vector, measured: Vector) -> Vector:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ArtefactError
+from .counts import busy_operators, operator_counts
 from .operators import Operator
 from .operators.serial import from_json, kind_of, to_json
 
@@ -182,12 +183,8 @@ class _Design:
     def of(
         cls, networks: Sequence[Sequence[Operator]], latency_ms: Mapping[Operator, float]
     ) -> _Design:
-        counted = [[o for o in network if not o.is_free] for network in networks]
-        operators = tuple(dict.fromkeys(o for network in counted for o in network))
-        place = {operator: index for index, operator in enumerate(operators)}
-        counts = np.zeros((len(networks), len(operators)))
-        for row, network in zip(counts, counted, strict=True):
-            np.add.at(row, [place[o] for o in network], 1.0)
+        operators = busy_operators(networks)
+        counts = operator_counts(networks, operators)
         ms = np.array([latency_ms[o] for o in operators])
         traits = _traits(operators)
         has = _has(traits, operators)

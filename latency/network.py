@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import MissingLatencyError
 from .calibration import AdditiveFit, Calibration, best_additive_fit
+from .counts import busy_operators
 from .models import LatencyModel
 from .operators import Operator
 from .operators.chain import Chain
@@ -182,7 +183,7 @@ def calibrate(
         ConfigError: There are too few networks.
     """
     parts = [tuple(n.operators if isinstance(n, Chain | Dag) else n) for n in networks]
-    distinct = list(dict.fromkeys(o for part in parts for o in part if not o.is_free))
+    distinct = busy_operators(parts)
     known = dict(zip(distinct, model.predict(distinct).latency_ms.tolist(), strict=True))
     busy = [[operator for operator in part if not operator.is_free] for part in parts]
     sums = [sum(known[operator] for operator in part) for part in busy]

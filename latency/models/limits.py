@@ -114,6 +114,15 @@ def checked_level(level: float) -> float:
     return level
 
 
+def rank_of(level: float, count: int) -> int:
+    """Which of `count` ascending scores is the limit of `level`; above `count` if none is.
+
+    Raises:
+        ConfigError: `level` is not between 0 and 1.
+    """
+    return ceil((count + 1) * checked_level(level) - 1e-9)
+
+
 def _order_statistic(ascending: Vector, level: float) -> float:
-    rank = ceil((len(ascending) + 1) * checked_level(level) - 1e-9)
+    rank = rank_of(level, len(ascending))
     return float(ascending[rank - 1]) if rank <= len(ascending) else inf
