@@ -19,30 +19,34 @@ if TYPE_CHECKING:
     from ..latency.measure import Progress
 
 
-def measure_for(run: Campaign, space: str, duration: str) -> tuple[str, Known]:
+def measure_for(
+    run: Campaign, space: str, duration: str, search: Path | None
+) -> tuple[str, Known]:
     """Measure `space` for so long, with a bar; the space's name, and where that ended."""
     from ..flows.choosing import measure_for as measuring
-    from ..flows.choosing import seconds_in
+    from ..flows.choosing import searched, seconds_in
     from ..search.spaces import find_space
     from .measuring import draw_measuring
 
     found, seconds = find_space(space), seconds_in(duration)
+    probabilities = None if search is None else searched(search, found)
     kept: list[Known] = []
 
     def steps() -> Generator[Progress, None, None]:
-        kept.append((yield from measuring(run, found, seconds)))
+        kept.append((yield from measuring(run, found, seconds, probabilities)))
 
     draw_measuring(steps(), f"{run.device.id} {found.name} for {duration}")
     return found.name, kept[0]
 
 
-def print_known(run: Campaign, space: str, known: Known) -> None:
+def print_known(run: Campaign, space: str, known: Known, search: Path | None) -> None:
     """Say what is known now, and how the rest is predicted."""
+    networks = "random networks" if search is None else f"networks drawn by {search}"
     say(
         f"{known.operators} of {known.of} operators of {space} are known on {run.device.id} after "
-        f"{known.elapsed_s:.0f} s and {known.launches} new launches in {run.store.location}; "
-        f"random networks are expected to be predicted within {known.network_error:.1%} (one "
-        "standard deviation, before any model is fitted)"
+        f"{known.elapsed_s:.0f} s and {known.launches} new launches in {run.store.location} "
+        f"({known.repeated} were measured again); {networks} are expected to be predicted within "
+        f"{known.network_error:.1%} (one standard deviation, before any model is fitted)"
     )
     if known.operators < known.of:
         say(
@@ -59,6 +63,10 @@ def choosing(
         str, typer.Option("--model", help="Fitted to what is measured; see elat models.")
     ] = "gaussian-process",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Random orders.")] = 5,
+    noise: Annotated[
+        float,
+        typer.Option("--noise", min=0, help="Deviation of launches, times that which was seen."),
+    ] = 1.0,
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Draw the curves: .png, .pdf or .svg.")
     ] = None,
@@ -77,7 +85,7 @@ def choosing(
         check_figure(figure)
     with open_store(store or default_store()) as opened:
         exam = examine_choosing(
-            opened, find_device(device), find_space(space), model=model, seeds=seeds
+            opened, find_device(device), find_space(space), model=model, seeds=seeds, noise=noise
         )
     if figure is not None:
         write_figure(figure, partial(draw, curves_of(exam)))
@@ -85,19 +93,20 @@ def choosing(
         print_json(asdict(exam))
         return
     print_table(
-        f"{exam.space} on {exam.device} ({exam.origin}, replayed): {exam.operators} operators, "
-        f"{exam.full_minutes:.2f} min for all; the rest by {exam.model}, {exam.seeds} seeds",
-        ("order", "of the time", "minutes", "operators", "answered", "operators off by",
+        f"{exam.space} on {exam.device} ({exam.origin}, replayed with {exam.noise:g} times the "
+        f"noise): {exam.operators} operators, {exam.full_minutes:.2f} min for all; the rest by "
+        f"{exam.model}, {exam.seeds} seeds",
+        ("order", "of the time", "minutes", "operators", "again", "answered", "operators off by",
          "networks off by", "±"),
         [
             (
                 p.order, f"{p.share:.0%}", f"{p.minutes:.2f}", f"{p.operators:.1f}",
-                f"{p.answered:.0%}", _percent(p.operator_error), _percent(p.network_error),
-                _percent(p.network_error_sd),
+                f"{p.repeats:.1f}", f"{p.answered:.0%}", _percent(p.operator_error),
+                _percent(p.network_error), _percent(p.network_error_sd),
             )
             for p in exam.points
         ],
-        right=range(1, 8),
+        right=range(1, 9),
     )  # fmt: skip
     if figure is not None:
         say(f"the curves are in {figure}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,6 +88,13 @@ def measure(
             help="With --space: for so long (90s, 20m, 1h), what tells most about its networks.",
         ),
     ] = None,
+    search: Annotated[
+        Path | None,
+        typer.Option(
+            "--search",
+            help="With --for: a search's run folder; networks as it draws them now, not any.",
+        ),
+    ] = None,
     transfer_from: options.TransferFrom = "",
     samples: options.Samples = None,
     check_budget: Annotated[
@@ -112,72 +119,134 @@ def measure(
     With --check-budget it holds latency limits: exit code 8 where one is passed.
     With --energy new launches are metered, too, in a pass of their own.
     """
-    from ..core.errors import ConfigError
-
-    is_alone = check_budget is not None and space is None and generate is None
-    if (space is None) == (generate is None) and not is_alone:
-        raise ConfigError(
-            "elat measure takes either --space NAME or --generate N, and exactly one of them; "
-            "or --check-budget FILE alone."
-        )
-    if bool(transfer_from) != (samples is not None) or (transfer_from and space is None):
-        raise ConfigError("--space, --samples and --transfer-from go together.")
-    if duration is not None and transfer_from:
-        raise ConfigError("--for and --samples are two ways to choose; give one of them.")
-    if duration is not None and space is None:
-        raise ConfigError("--for chooses among the operators of a space; give --space NAME.")
-    if check_budget is None and (strict or junit or markdown):
-        raise ConfigError("--strict, --junit and --markdown are about --check-budget FILE.")
+    subject = _Subject(space, generate, duration, search, transfer_from, samples)
+    _check(subject, check_budget is not None, bool(strict or junit or markdown))
     report: BudgetReport | None = None
-    ended: Known | None = None
-    name: str | None = None
     with campaign(device, protocol, store, seed, tune=tune, energy=energy) as run:
         budget = None if check_budget is None else budgeting.read(run, check_budget, space)
-        if space is not None and samples is not None:
-            name, known, counts = transferring.measure(run, space, transfer_from, samples)
-        elif space is not None and duration is not None:
-            name, ended = choosing.measure_for(run, space, duration)
-            known = ended.operators
-            counts = {"launches": ended.launches, "failures": ended.failed}
-        elif space is not None:
-            name, known, counts = _measure_space(run, space)
-        elif generate is not None:
-            name, known, counts = _measure_generated(run, generate)
-        else:
-            name, known, counts = None, 0, {"launches": 0, "failures": 0}
+        done = subject.measure(run)
         if budget is not None:
             report, more = budgeting.checked(run, budget, draw_measuring)
-            counts = {kind: count + more[kind] for kind, count in counts.items()}
-        summary: dict[str, Any] = {
-            "device": run.device.id,
-            "space": name,
-            "protocol": run.protocol.name,
-            "operators": known,
-            "new_launches": counts["launches"],
-            "failures": counts["failures"],
-            "store": run.store.location,
-        }
-        if energy:
-            summary["energy"] = metering.found(run)
-        if ended is not None:
-            summary["chosen"] = asdict(ended)
+            done = done.with_more(more)
+        summary = _summary(run, done, energy)
     if report is not None:
         summary["budget"] = budgeting.written(report, strict, junit, markdown)
     if json:
         print_json(summary)
-    elif report is not None:
-        budgeting.print_report(report)
-    if energy and not json:
-        metering.print_found(summary["energy"])
-    if not json and ended is not None and name is not None:
-        choosing.print_known(run, name, ended)
-    elif not json and not is_alone:
-        say(
-            f"{known} operators of {name or 'random configuration'} are known on "
-            f"{run.device.id}; {counts['launches']} new launches in {run.store.location}"
-        )
+    else:
+        if report is not None:
+            budgeting.print_report(report)
+        if energy:
+            metering.print_found(summary["energy"])
+        subject.say(run, done)
     if report is not None:
         budgeting.fail_over_budget(report, strict)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What a call of `measure` measured.
+
+    Attributes:
+        name: Of the space, if it is one.
+        operators: That are known now.
+        counts: Of launches and failures.
+        ended: Where measuring for so long ended.
+    """
+
+    name: str | None
+    operators: int
+    counts: dict[str, int]
+    ended: Known | None = None
+
+    def with_more(self, counts: dict[str, int]) -> _Done:
+        """This, and `counts` besides."""
+        return replace(self, counts={kind: n + counts[kind] for kind, n in self.counts.items()})
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is measured: operators of a space, all, chosen or sampled; or generated; or nothing."""
+
+    space: str | None
+    generate: int | None
+    duration: str | None
+    search: Path | None
+    transfer_from: str
+    samples: int | None
+
+    @property
+    def is_none(self) -> bool:
+        return self.space is None and self.generate is None
+
+    def measure(self, run: Campaign) -> _Done:
+        """Measure it, with a bar."""
+        if self.space is not None and self.samples is not None:
+            return _Done(*transferring.measure(run, self.space, self.transfer_from, self.samples))
+        if self.space is not None and self.duration is not None:
+            name, ended = choosing.measure_for(run, self.space, self.duration, self.search)
+            counts = {"launches": ended.launches, "failures": ended.failed}
+            return _Done(name, ended.operators, counts, ended)
+        if self.space is not None:
+            return _Done(*_measure_space(run, self.space))
+        if self.generate is not None:
+            return _Done(*_measure_generated(run, self.generate))
+        return _Done(None, 0, {"launches": 0, "failures": 0})
+
+    def say(self, run: Campaign, done: _Done) -> None:
+        """Say what is known now."""
+        if done.ended is not None and done.name is not None:
+            choosing.print_known(run, done.name, done.ended, self.search)
+        elif not self.is_none:
+            say(
+                f"{done.operators} operators of {done.name or 'random configuration'} are known "
+                f"on {run.device.id}; {done.counts['launches']} new launches in "
+                f"{run.store.location}"
+            )
+
+
+def _check(subject: _Subject, has_budget: bool, is_reported: bool) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    from ..core.errors import ConfigError
+
+    space, transfer_from = subject.space, subject.transfer_from
+    if (space is None) == (subject.generate is None) and not (has_budget and subject.is_none):
+        raise ConfigError(
+            "elat measure takes either --space NAME or --generate N, and exactly one of them; "
+            "or --check-budget FILE alone."
+        )
+    if bool(transfer_from) != (subject.samples is not None) or (transfer_from and space is None):
+        raise ConfigError("--space, --samples and --transfer-from go together.")
+    if subject.duration is not None and transfer_from:
+        raise ConfigError("--for and --samples are two ways to choose; give one of them.")
+    if subject.duration is not None and space is None:
+        raise ConfigError("--for chooses among the operators of a space; give --space NAME.")
+    if subject.search is not None and subject.duration is None:
+        raise ConfigError("--search says which operators matter to --for; give --for DURATION.")
+    if not has_budget and is_reported:
+        raise ConfigError("--strict, --junit and --markdown are about --check-budget FILE.")
+
+
+def _summary(run: Campaign, done: _Done, energy: bool) -> dict[str, Any]:
+    """What was measured, as JSON."""
+    summary: dict[str, Any] = {
+        "device": run.device.id,
+        "space": done.name,
+        "protocol": run.protocol.name,
+        "operators": done.operators,
+        "new_launches": done.counts["launches"],
+        "failures": done.counts["failures"],
+        "store": run.store.location,
+    }
+    if energy:
+        summary["energy"] = metering.found(run)
+    if done.ended is not None:
+        summary["chosen"] = asdict(done.ended)
+    return summary
 
 
 def _measure_space(run: Campaign, space: str) -> tuple[str | None, int, dict[str, int]]:

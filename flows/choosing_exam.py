@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..core.errors import ElatError
-from ..core.seeding import numpy_generator
 from ..devices.device import Device
-from ..latency.choosing import Beliefs, choose, traits_of
-from ..latency.methods import METHODS, Subjects
 from ..latency.models import latency_models
-from ..latency.operators import Operator
 from ..latency.store import MeasurementStore
-from ..latency.table import LatencyTable
 from ..reports.figures.choosing import Curve, Curves
 from ..search.spaces import SearchSpace
-from .choosing import random_networks
-from .measuring import space_table
+from .choosing_replay import Replay, Space, Step, chosen, kinds_first, random_order
 
-CHOSEN, RANDOM, KINDS_FIRST = "chosen", "random", "random, kinds first"
-SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)
-"""Of the time of a full measurement, after which the model is judged."""
+CHOSEN, ONCE = "chosen", "chosen, each once"
+RANDOM, KINDS_FIRST = "random", "random, kinds first"
+SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.3, 1.6, 2.0)
+"""Of the time of measuring everything once, after which the model is judged; then, again."""
 
-_BATCH = 12
-
-Vector = NDArray[np.float64]
+_EARLIER = 1e-9
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,8 @@ class Point:
 
     Attributes:
         minutes: That were used, on average.
-        operators: That were measured by then, on average.
+        operators: That were measured by then, on average, and `repeats` how often one of them was
+            measured again.
         answered: Share of seeds in which the model could answer for every operator.
         operator_error: Mean absolute error of operators, by how often networks hold them.
         network_error: Mean absolute error of the sums of random networks.
@@ -47,6 +40,7 @@ class Point:
     share: float
     minutes: float
     operators: float
+    repeats: float
     answered: float
     operator_error: float | None
     network_error: float | None
@@ -59,6 +53,7 @@ class ChoosingExam:
 
     Attributes:
         origin: Of the latencies that were replayed.
+        noise: Deviation of the launches drawn, over that of those measured.
         full_minutes: Time of all launches in the store, loading and warming included.
     """
 
@@ -67,164 +62,97 @@ class ChoosingExam:
     origin: str
     model: str
     seeds: int
+    noise: float
     operators: int
     full_minutes: float
     points: tuple[Point, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Replay:
-    """A space that was measured whole: its table, what each case took, random networks."""
-
-    table: LatencyTable
-    cases: Mapping[Operator, frozenset[Operator]]
-    seconds: Mapping[Operator, float]
-    counts: Vector
-    model: str
-
-    def spent(self, some: Collection[Operator]) -> float:
-        """Seconds that measuring `some` took; what they share counts once."""
-        return sum(self.seconds.get(case, 0.0) for case in self._cases(some))
-
-    def further(self, known: Sequence[Operator]) -> Callable[[Collection[Operator]], float]:
-        """What measuring some operators takes after those `known`."""
-        before = tuple(known)
-        return lambda some: self.spent([*before, *some]) - self.spent(before)
-
-    def _cases(self, some: Collection[Operator]) -> frozenset[Operator]:
-        return frozenset[Operator]().union(*(self.cases[o] for o in some))
-
-    def errors(self, known: Sequence[Operator], seed: int) -> tuple[float, float] | None:
-        """Errors of operators and of networks where `known` is measured and the rest predicted."""
-        rest = [o for o in self.table if o not in set(known)]
-        true = np.array(list(self.table.values()))
-        found = true.copy()
-        try:
-            fitted = latency_models[self.model].fit(self.table.only(known), seed=seed)
-            predicted = fitted.predict(rest).latency_ms
-        except ElatError:
-            return None
-        place = {operator: index for index, operator in enumerate(self.table)}
-        found[[place[o] for o in rest]] = predicted
-        often = self.counts.mean(axis=0)
-        by_operator = float(np.average(np.abs(found / true - 1), weights=often))
-        sums = (self.counts @ found) / (self.counts @ true)
-        return by_operator, float(np.mean(np.abs(sums - 1)))
-
-
 def examine_choosing(
-    store: MeasurementStore, device: Device, space: SearchSpace, *, model: str, seeds: int
+    store: MeasurementStore,
+    device: Device,
+    space: SearchSpace,
+    *,
+    model: str,
+    seeds: int,
+    noise: float = 1.0,
 ) -> ChoosingExam:
     """Compare the order that `elat measure --for` chooses with random orders.
+
+    What was measured is the truth; launches are drawn anew around it, with the deviation that was
+    seen between launches, so that measuring again is worth something.
 
     Args:
         store: In which the whole space is measured.
         device: Under whose condition.
         space: Whose random networks are predicted.
         model: A latency model, fitted to what is measured by then.
-        seeds: Random orders, and draws of networks.
+        seeds: Random orders, and draws of launches and of networks.
+        noise: Of launches, as a multiple of what was seen.
 
     Raises:
         MissingOperatorError: An operator was never measured.
         UnknownNameError: There is no such model.
     """
     latency_models[model]
-    table = space_table(store, device, space)
-    method = METHODS[table.condition.method]
-    cases = {o: frozenset(method.cases(Subjects((o,)))) for o in table}
-    wanted = frozenset[Operator]().union(*cases.values())
-    seconds = {
-        m.operator: sum(launch.lasted_s for launch in m.launches)
-        for m in store.measurements(table.condition.of_models, list(wanted))
+    known = Space.of(store, device, space)
+    full, last = known.full_s, SHARES[-1] * known.full_s
+    orders: dict[str, Callable[[Replay], list[Step]]] = {
+        CHOSEN: lambda replay: chosen(replay, last, repeats=True),
+        ONCE: lambda replay: chosen(replay, last, repeats=False),
+        RANDOM: lambda replay: random_order(replay, last),
+        KINDS_FIRST: lambda replay: kinds_first(replay, last),
     }
-    orders: dict[str, Callable[[_Replay, int], list[Operator]]] = {
-        CHOSEN: _chosen,
-        RANDOM: _random,
-        KINDS_FIRST: _kinds_first,
-    }
-    rows: dict[tuple[str, float], list[tuple[float, int, tuple[float, float] | None]]] = {}
-    full = 0.0
+    rows: dict[tuple[str, float], list[_Row]] = {}
     for seed in range(seeds):
-        counts = random_networks(space, tuple(table), seed)
-        replay = _Replay(table, cases, seconds, counts, model)
-        full = replay.spent(list(table))
+        replay = Replay.of(known, space, model, noise=noise, seed=seed)
         for name, make in orders.items():
-            order = make(replay, seed)
+            steps = make(replay)
+            spent = known.seconds(steps)
             for share in SHARES:
-                known = _within(replay, order, share * full)
-                found = replay.errors(known, seed)
-                rows.setdefault((name, share), []).append((replay.spent(known), len(known), found))
+                done = bisect_right(spent, share * full * (1 + _EARLIER))
+                if done == len(steps) and share > 1 and name == ONCE:
+                    continue
+                rows.setdefault((name, share), []).append(
+                    _Row(
+                        spent[done - 1] if done else 0.0,
+                        len({step.operator for step in steps[:done]}),
+                        done,
+                        replay.errors(steps[:done]),
+                    )
+                )
     return ChoosingExam(
         device.id,
         space.name,
-        table.origin,
+        known.table.origin,
         model,
         seeds,
-        len(table),
+        noise,
+        len(known.table),
         full / 60,
         tuple(_point(name, share, found) for (name, share), found in rows.items()),
     )
 
 
-def _chosen(replay: _Replay, seed: int) -> list[Operator]:
-    """All operators, in the order that choosing takes them; what was found moves what follows."""
-    prior = Beliefs.prior(tuple(replay.table), replay.table.condition)
-    place = {operator: index for index, operator in enumerate(replay.table)}
-    counts = replay.counts[:, [place[o] for o in prior.operators]]
-    order: list[Operator] = []
-    while len(order) < len(replay.table):
-        beliefs = prior.given({o: replay.table.entry(o) for o in order})
-        selection = choose(
-            beliefs,
-            beliefs.importance(counts),
-            [o for o in prior.operators if o not in set(order)],
-            replay.further(order),
-            seconds=float("inf"),
-            most=_BATCH,
-            seen=order,
-        )
-        order += selection.operators
-    return order
+@dataclass(frozen=True)
+class _Row:
+    """A share of one course: seconds, operators, steps, and both errors."""
+
+    seconds: float
+    operators: int
+    steps: int
+    errors: tuple[float, float] | None
 
 
-def _random(replay: _Replay, seed: int) -> list[Operator]:
-    operators = list(replay.table)
-    shuffled = numpy_generator(seed, "random order").permutation(len(operators))
-    return [operators[i] for i in shuffled]
-
-
-def _kinds_first(replay: _Replay, seed: int) -> list[Operator]:
-    """A random order in which what brings a kind or choice that was not seen comes first."""
-    first: list[Operator] = []
-    seen: set[Hashable] = set()
-    shuffled = _random(replay, seed)
-    for operator in shuffled:
-        if traits_of(operator) - seen:
-            first.append(operator)
-            seen |= traits_of(operator)
-    return first + [operator for operator in shuffled if operator not in set(first)]
-
-
-def _within(replay: _Replay, order: Sequence[Operator], seconds: float) -> list[Operator]:
-    """As many of `order` from its beginning as take so many seconds."""
-    known: list[Operator] = []
-    for operator in order:
-        if replay.spent([*known, operator]) > seconds:
-            break
-        known.append(operator)
-    return known
-
-
-def _point(
-    name: str, share: float, found: Sequence[tuple[float, int, tuple[float, float] | None]]
-) -> Point:
-    errors = [row[2] for row in found if row[2] is not None]
+def _point(name: str, share: float, found: Sequence[_Row]) -> Point:
+    errors = [row.errors for row in found if row.errors is not None]
     by_operator, by_network = zip(*errors, strict=True) if errors else ((), ())
     return Point(
         order=name,
         share=share,
-        minutes=float(np.mean([row[0] for row in found])) / 60,
-        operators=float(np.mean([row[1] for row in found])),
+        minutes=float(np.mean([row.seconds for row in found])) / 60,
+        operators=float(np.mean([row.operators for row in found])),
+        repeats=float(np.mean([row.steps - row.operators for row in found])),
         answered=len(errors) / len(found),
         operator_error=float(np.mean(by_operator)) if errors else None,
         network_error=float(np.mean(by_network)) if errors else None,
@@ -240,7 +168,8 @@ def curves_of(exam: ChoosingExam) -> Curves:
         if point.network_error is not None and point.answered == 1.0:
             known.append((point.minutes, point.network_error))
     return Curves(
-        f"{exam.space} on {exam.device} ({exam.origin}, replayed), model {exam.model}",
+        f"{exam.space} on {exam.device} ({exam.origin}, replayed, launches drawn anew with "
+        f"{exam.noise:g} times their deviation), model {exam.model}",
         exam.full_minutes,
         tuple(Curve(name, tuple(points)) for name, points in curves.items()),
     )

@@ -1,6 +1,18 @@
 """Which operators to measure next, when there is no time for all."""
 
+from .appearances import Appearances
 from .beliefs import Beliefs
-from .selection import Selection, choose, traits_of
+from .noise import is_noisy, noise_variance, repeat_variance
+from .selection import Offer, Selection, choose, traits_of
 
-__all__ = ["Beliefs", "Selection", "choose", "traits_of"]
+__all__ = [
+    "Appearances",
+    "Beliefs",
+    "Offer",
+    "Selection",
+    "choose",
+    "is_noisy",
+    "noise_variance",
+    "repeat_variance",
+    "traits_of",
+]

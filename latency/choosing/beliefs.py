@@ -22,13 +22,16 @@ from ..models.features import FeatureSpace
 from ..operators import Operator
 from ..operators.generate import roofline_ms
 from ..table import LatencyTable
+from .appearances import Appearances
+from .noise import noise_variance
 
 Vector = NDArray[np.float64]
 
 # Standard deviations of log(ms): of the device as such, of a kind of operator, of what goes
-# linearly with features, of what goes with nearness, and of one measurement.
-_DEVICE, _KIND, _LINEAR, _NEAR, _NOISE = 1.0, 0.5, 0.3, 0.3, 0.02
+# linearly with features, and of what goes with nearness.
+_DEVICE, _KIND, _LINEAR, _NEAR = 1.0, 0.5, 0.3, 0.3
 _SCALED_FROM = 8
+_SCALES = np.logspace(-2, 3, 101)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,49 +76,49 @@ class Beliefs:
     def given(self, measured: Mapping[Operator, Entry]) -> Self:
         """Beliefs after those of the operators that are `measured`.
 
-        From `_SCALED_FROM` of them on, variances are scaled by how far each was from what the
-        others had said of it (leave-one-out; Rasmussen and Williams 2006, equations 5.12).
+        From `_SCALED_FROM` of them on, what was believed before is scaled by how far they lie from
+        it (the scale of greatest marginal likelihood; Rasmussen and Williams 2006, equation 5.8);
+        the noise of measurements is not.
         """
         known = [i for i, operator in enumerate(self.operators) if operator in measured]
         if not known:
             return self
         entries = [measured[self.operators[i]] for i in known]
-        found = np.log([entry.mean_ms for entry in entries])
+        residual = np.log([entry.mean_ms for entry in entries]) - self.mean_log[known]
         noise = np.array([noise_variance(entry) for entry in entries])
-        inner = self.covariance[np.ix_(known, known)] + np.diag(noise)
-        inverse = np.linalg.inv(inner)
-        gain = self.covariance[:, known] @ inverse
-        surprise = inverse @ (found - self.mean_log[known])
-        # Of each left out: residual = surprise / diagonal, variance = 1 / diagonal.
-        scale = float(np.mean(surprise**2 / np.diag(inverse)))
+        prior = self.covariance
+        if len(known) >= _SCALED_FROM:
+            prior = _likeliest_scale(prior[np.ix_(known, known)], residual, noise) * prior
+        gain = np.linalg.solve(prior[np.ix_(known, known)] + np.diag(noise), prior[known]).T
         return replace(
             self,
-            mean_log=self.mean_log + gain @ (found - self.mean_log[known]),
-            covariance=(self.covariance - gain @ self.covariance[known])
-            * (scale if len(known) >= _SCALED_FROM else 1.0),
+            mean_log=self.mean_log + gain @ residual,
+            covariance=prior - gain @ prior[known],
         )
 
-    def importance(self, counts: Vector) -> Vector:
+    def importance(self, appearances: Appearances) -> Vector:
         """How errors of two operators together move networks, `(operators, operators)`.
 
         With it, the expected squared error of a network's latency in ms is the sum of its product
         with the covariance, element by element.
 
         Args:
-            counts: How often each network holds each operator, `(networks, operators)`; the
-                networks are draws from the distribution that matters.
+            appearances: Of `operators` in the networks that matter.
         """
-        milliseconds = counts * np.exp(self.mean_log)
-        return np.asarray(milliseconds.T @ milliseconds / len(counts))
+        expected_ms = np.exp(self.mean_log)
+        return np.asarray(appearances.together * np.outer(expected_ms, expected_ms))
 
-    def network_error(self, counts: Vector) -> float:
+    def network_error(self, appearances: Appearances) -> float:
         """Root of the expected squared error of a network's latency over its mean latency."""
-        squared = float(np.sum(self.importance(counts) * self.covariance))
-        return float(np.sqrt(max(squared, 0.0)) / np.mean(counts @ np.exp(self.mean_log)))
+        squared = float(np.sum(self.importance(appearances) * self.covariance))
+        return float(np.sqrt(max(squared, 0.0)) / (appearances.mean @ np.exp(self.mean_log)))
 
 
-def noise_variance(entry: Entry | None = None) -> float:
-    """Variance of the logarithm of what measuring an operator finds; of one to come without."""
-    if entry is None:
-        return _NOISE**2
-    return _NOISE**2 + (entry.std_ms / entry.mean_ms) ** 2 / entry.count
+def _likeliest_scale(covariance: Vector, residual: Vector, noise: Vector) -> float:
+    """The factor of `covariance` under which `residual`, with `noise`, is likeliest."""
+    sure = 1 / np.sqrt(noise)
+    values, vectors = np.linalg.eigh(covariance * np.outer(sure, sure))
+    variances = _SCALES[:, None] * np.maximum(values, 0.0) + 1.0
+    squares = np.square(vectors.T @ (sure * residual))
+    surprise = np.sum(np.log(variances) + squares / variances, axis=1)
+    return float(_SCALES[int(np.argmin(surprise))])

@@ -50,7 +50,8 @@ def draw(info: Curves, style: Style) -> Figure:
             markersize=4.5,
         )
     axes.axvline(info.full_minutes, color=style.theme.muted, linestyle="--", linewidth=1)
-    axes.set(xlim=(0, 1.05 * info.full_minutes), yscale="log")
+    longest = max((p[0] for c in info.curves for p in c.points), default=info.full_minutes)
+    axes.set(xlim=(0, 1.05 * max(longest, info.full_minutes)), yscale="log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: "")
@@ -62,8 +63,8 @@ def draw(info: Curves, style: Style) -> Figure:
         style,
         [
             f"{info.title}. Mean absolute relative error of the sums of random networks, what is "
-            "not measured predicted. Dashed: everything measured. Points at which a model "
-            "refused an operator are left out"
+            "not measured predicted. Dashed: everything measured once; after it, again. Points at "
+            "which a model refused an operator are left out"
             + (f": all of `{', '.join(silent)}`." if silent else ".")
         ],
     )
