@@ -1,8 +1,8 @@
-"""An ONNX graph to walk: who makes and who reads a tensor, its shape, its value if constant."""
+"""The graph of an ONNX file: its nodes, and the shape and, if constant, value of a tensor."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from ...core.errors import ConfigError
 from ..precision import Precision
 from ..profiling.onnx_model import load_graph
-
-Shape = tuple[int, ...]
+from .steps import Shape, is_quantised
 
 _QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _INTEGER = frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "QGemm"})
 _LAYERS = frozenset({"Conv", "Gemm", "MatMul", *_INTEGER})
+_SIX = 6 * (1 + 1e-5)
 _SHAPE_KINDS = frozenset({"Shape", "Size", "Constant", "ConstantOfShape", "Range"})
 
 
@@ -45,6 +45,7 @@ class OnnxGraph:
         self.nodes: list[NodeProto] = []
         self.constant_nodes: list[str] = []
         self._integer: set[str] = set()
+        self._scaled: dict[str, NodeProto] = {}
         self._types = {tensor.data_type for tensor in graph.initializer}
         self._types |= {value.type.tensor_type.elem_type for value in graph.input}
         outputs = [value.name for value in graph.output]
@@ -55,11 +56,6 @@ class OnnxGraph:
                 self.constant_nodes.append(self.name(node))
             else:
                 self._add(node)
-        self.makers = {name: node for node in self.nodes for name in node.output}
-        self.readers: dict[str, list[NodeProto]] = defaultdict(list)
-        for node in self.nodes:
-            for name in dict.fromkeys(map(self.resolved, node.input)):
-                self.readers[name].append(node)
         self.outputs = frozenset(map(self.resolved, outputs))
 
     @classmethod
@@ -93,7 +89,9 @@ class OnnxGraph:
                 self._integer.update(node.output if node.op_type in _QUANTISED else ())
         elif node.op_type in (*_QUANTISED, "Identity", "Dropout"):
             self._alias[node.output[0]] = self.resolved(node.input[0])
-            self._integer.update(node.output if node.op_type in _QUANTISED else ())
+            if node.op_type in _QUANTISED:
+                self._integer.update(node.output)
+                self._scaled.setdefault(self.resolved(node.input[0]), node)
             self.constant_nodes.append(self.name(node))
         else:
             self.nodes.append(node)
@@ -111,14 +109,8 @@ class OnnxGraph:
         Raises:
             ConfigError: Some compute in integers and some do not.
         """
-        layers = [node for node in self.nodes if node.op_type in _LAYERS]
-        integer = [self._is_integer(node) for node in layers]
-        if any(integer) and not all(integer):
-            raise ConfigError(
-                f"{sum(integer)} of {len(integer)} layers are quantised; latencies are known of "
-                "networks in one precision."
-            )
-        if any(integer):
+        layers = (node for node in self.nodes if node.op_type in _LAYERS)
+        if is_quantised(map(self._is_integer, layers)):
             return Precision.INT8
         if TensorProto.FLOAT16 in self._types:
             return Precision.FP16
@@ -155,10 +147,27 @@ class OnnxGraph:
         """What `node` reads that depends on the model's inputs."""
         return [self.resolved(n) for n in node.input if n and not self.is_constant(n)]
 
-    def only_reader(self, name: str) -> NodeProto | None:
-        """The one node that reads a tensor, if there is one and the model does not return it."""
-        readers = self.readers.get(name, [])
-        return readers[0] if len(readers) == 1 and name not in self.outputs else None
+    def limits(self, name: str) -> tuple[float, float] | None:
+        """Least and greatest number that a quantised tensor can hold; None where it is none."""
+        node = self._scaled.get(name)
+        numbers = [] if node is None else [self.value(n) for n in node.input[1:3]]
+        if len(numbers) != 2 or any(n is None or n.size != 1 for n in numbers):
+            return None
+        scale, zero = (n.reshape(()) for n in numbers if n is not None)
+        kind = np.iinfo(zero.dtype) if zero.dtype.kind in "iu" else None
+        if kind is None:
+            return None
+        low, high = ((end - int(zero)) * float(scale) for end in (kind.min, kind.max))
+        return low, high
+
+    @cached_property
+    def has_relu(self) -> bool:
+        """Whether some convolution's quantised output begins at 0 and reaches beyond 6.
+
+        Of a network that has no such output, all its ReLUs may be ReLU6.
+        """
+        found = [self.limits(node.output[0]) for node in self.nodes if node.op_type == "Conv"]
+        return any(limits[0] == 0 and limits[1] > _SIX for limits in found if limits is not None)
 
 
 def _needed(graph: GraphProto, outputs: list[str]) -> set[str]:

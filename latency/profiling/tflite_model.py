@@ -31,19 +31,16 @@ def read_tflite(path: Path, batch: int) -> ModelFile:
         ConfigError: Sizes other than the batch are open.
         UnavailableError: The package that reads TFLite files is not installed.
     """
-    data = path.read_bytes()
-    model = _parsed(data, path)
+    data, model = _loaded(path, batch)
     graph = model.subgraphs[0]
-    if _fix_batch(graph, path, batch):
-        data = _with_shapes(model, path)
-    codes = _code_names(model)
+    codes = code_names(model)
     names = [tensor.name.decode(errors="replace") for tensor in graph.tensors]
-    shapes = [_shape(tensor) for tensor in graph.tensors]
-    formats = [_dtype(tensor.type) for tensor in graph.tensors]
+    shapes = [tensor_shape(tensor) for tensor in graph.tensors]
+    formats = [tensor_dtype(tensor.type) for tensor in graph.tensors]
     constants = {
         name
         for name, tensor in zip(names, graph.tensors, strict=True)
-        if _holds_data(model, tensor)
+        if holds_data(model, tensor)
     }
     nodes = []
     for operator in graph.operators:
@@ -71,6 +68,25 @@ def read_tflite(path: Path, batch: int) -> ModelFile:
             for name, shape, element in zip(names, shapes, formats, strict=True)
         ),
     )
+
+
+def load_tflite(path: Path, batch: int) -> Any:
+    """The TFLite model at `path`, a `ModelT` of its schema, its open batch axis fixed to `batch`.
+
+    Raises:
+        ArtefactError: The file is no whole TFLite model.
+        ConfigError: Sizes other than the batch are open.
+        UnavailableError: The package that reads TFLite files is not installed.
+    """
+    return _loaded(path, batch)[1]
+
+
+def _loaded(path: Path, batch: int) -> tuple[bytes, Any]:
+    data = path.read_bytes()
+    model = _parsed(data, path)
+    if _fix_batch(model.subgraphs[0], path, batch):
+        data = _with_shapes(model, path)
+    return data, model
 
 
 def _parsed(data: bytes, path: Path) -> Any:
@@ -139,7 +155,7 @@ def _packed(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def _code_names(model: Any) -> list[str]:
+def code_names(model: Any) -> list[str]:
     """The name of each operator code of the model, a custom operator's own."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -152,11 +168,13 @@ def _code_names(model: Any) -> list[str]:
     return names
 
 
-def _shape(tensor: Any) -> Shape:
+def tensor_shape(tensor: Any) -> Shape:
+    """The shape of a tensor of the file; of a scalar it is empty."""
     return () if tensor.shape is None else tuple(map(int, tensor.shape))
 
 
-def _dtype(kind: int) -> np.dtype[Any]:
+def tensor_dtype(kind: int) -> np.dtype[Any]:
+    """The NumPy type of a `TensorType`; object where there is none."""
     from ai_edge_litert import schema_py_generated as schema
 
     name = next(n for n, v in vars(schema.TensorType).items() if v == kind)
@@ -168,7 +186,8 @@ def _dtype(kind: int) -> np.dtype[Any]:
     return found
 
 
-def _holds_data(model: Any, tensor: Any) -> bool:
+def holds_data(model: Any, tensor: Any) -> bool:
+    """Whether the file holds what is in `tensor`."""
     data = model.buffers[tensor.buffer].data
     return not tensor.isVariable and data is not None and len(data) > 0
 
