@@ -25,7 +25,7 @@ _MACS_PER_US = {"dense": 55e3, "pointwise": 50e3, "depthwise": 25e3, "grouped": 
 _LINEAR_MACS_PER_US = 12e3
 _BYTES_PER_US = 40e3
 _NODE_US = 0.3
-_L1_BYTES, _L2_BYTES = 1 << 15, 1 << 21
+L1_BYTES, L2_BYTES = 1 << 15, 1 << 21
 _IN_BLOCKS = frozenset({"dense", "pointwise", "add", "affine", "max_pool", "avg_pool"})
 _KNOWN = 1 << 16
 
@@ -38,9 +38,9 @@ def nominal_us(primitive: Primitive) -> float:
     p = primitive
     macs: float = p.macs
     if p.kind in ("dense", "pointwise"):
-        macs *= (_filled(p.channels) if p.channels >= BLOCK else 1) * _filled(p.out_channels)
+        macs *= (filled(p.channels) if p.channels >= BLOCK else 1) * filled(p.out_channels)
     elif p.kind == "depthwise":
-        macs *= _filled(p.out_channels)
+        macs *= filled(p.out_channels)
     return max(
         macs / _MACS_PER_US.get(p.kind, _LINEAR_MACS_PER_US), 4 * p.moved / _BYTES_PER_US
     ) + (_NODE_US)
@@ -123,11 +123,11 @@ def _shape(p: Primitive, element_bytes: int) -> tuple[float, ...]:
         p.out_channels % BLOCK == 0,
         p.group_channels % BLOCK == 0,
         (p.out_channels // groups) % BLOCK == 0,
-        _filled(p.channels),
-        _filled(p.out_channels),
-        log1p(p.moved * element_bytes / _L2_BYTES),
-        log1p(p.weights * element_bytes / _L2_BYTES),
-        log1p(p.moved * element_bytes / _L1_BYTES),
+        filled(p.channels),
+        filled(p.out_channels),
+        log1p(p.moved * element_bytes / L2_BYTES),
+        log1p(p.weights * element_bytes / L2_BYTES),
+        log1p(p.moved * element_bytes / L1_BYTES),
     )
 
 
@@ -146,7 +146,7 @@ def _sizes(
         log(min(p.written for p in parts)),
         log(max(p.read for p in parts)),
         log1p(max(p.weights for p in parts)),
-        log1p(sum(p.written for p in parts) * element_bytes / _L2_BYTES),
+        log1p(sum(p.written for p in parts) * element_bytes / L2_BYTES),
         log(channels[0]),
         log(max(channels)),
         log(min(channels)),
@@ -161,8 +161,8 @@ def _sizes(
 def _layout(operator: Operator, parts: Sequence[Primitive]) -> tuple[float, ...]:
     """Blocks at the ends, and what changes between blocks and plain rows inside."""
     channels = [shape[0] for shape in operator.input_shapes]
-    is_full = all(c % BLOCK == 0 for c in channels)
-    blocked = [True, *(_is_blocked(p, is_full) for p in parts), True]
+    is_full = _is_full(operator)
+    blocked = blocked_ends(operator, parts)
     elements = [parts[0].read, *(p.written for p in parts)]
     changed = sum(e for e, a, b in zip(elements, blocked, blocked[1:], strict=False) if a != b)
     plain = [p for p, is_in_blocks in zip(parts, blocked[1:], strict=False) if not is_in_blocks]
@@ -171,8 +171,8 @@ def _layout(operator: Operator, parts: Sequence[Primitive]) -> tuple[float, ...]
         is_full,
         channels[0] % BLOCK == 0,
         operator.output_shape[0] % BLOCK == 0,
-        _filled(channels[0]),
-        _filled(operator.output_shape[0]),
+        filled(channels[0]),
+        filled(operator.output_shape[0]),
         log1p(changed),
         changed / moved,
         len(plain),
@@ -193,6 +193,16 @@ def _tiles(p: Primitive) -> tuple[float, ...]:
     )
 
 
+def blocked_ends(operator: Operator, parts: Sequence[Primitive]) -> tuple[bool, ...]:
+    """Whether each of `parts` runs in blocks; one more in front and one behind, which do."""
+    is_full = _is_full(operator)
+    return (True, *(_is_blocked(p, is_full) for p in parts), True)
+
+
+def _is_full(operator: Operator) -> bool:
+    return all(shape[0] % BLOCK == 0 for shape in operator.input_shapes)
+
+
 def _is_blocked(p: Primitive, is_full: bool) -> bool:
     if p.kind == "depthwise":
         return p.channels == p.out_channels
@@ -204,6 +214,6 @@ def _is_blocked(p: Primitive, is_full: bool) -> bool:
     return p.kind in _IN_BLOCKS or p.kind == "globalaveragepool"
 
 
-def _filled(channels: int) -> float:
+def filled(channels: int) -> float:
     """Channels filled up to whole blocks, over channels."""
     return -(-channels // BLOCK) * BLOCK / channels
