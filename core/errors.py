@@ -4,6 +4,15 @@ ElatError                       exit code 1
 ├── ConfigError                 2  what the user wrote is wrong
 │   └── UnknownNameError           a name that no registry, card or space knows
 ├── UnavailableError            3  a package, driver or device is not here
+│   └── TransportError             a device did not do what it was asked; says if to retry
+│       ├── DeviceMissingError     nothing of that name is there
+│       ├── DeviceOfflineError     it is known and does not answer
+│       ├── DeviceUnauthorisedError  it answers and lets nobody in
+│       ├── DeviceHangError        it was silent until the time limit
+│       ├── ConnectionLostError    it was gone in the middle
+│       ├── StorageFullError       it has no room left
+│       ├── WrongArchitectureError  a program is built for another processor
+│       └── CommandFailedError     a command ended with another exit code than 0
 ├── MeasurementError            4  the device was asked and gave no usable answer
 │   ├── UnsupportedOperatorError   the runtime cannot compile or run the operator
 │   └── WrongOutputError           the artefact computes something else than torch
@@ -18,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -50,6 +60,68 @@ class UnavailableError(ElatError):
     """A package, driver or device is not on this machine."""
 
     exit_code = 3
+
+
+class Retry(StrEnum):
+    """Whether to ask a device again what it did not do."""
+
+    AT_ONCE = "at once"
+    LATER = "later"
+    NEVER = "never"
+
+
+class TransportError(UnavailableError):
+    """A device that is not this machine did not do what it was asked.
+
+    `retry` says what asking again is worth: `LATER` once the device may be back, and `NEVER` where
+    somebody has to act first.
+    """
+
+    retry: ClassVar[Retry] = Retry.NEVER
+
+
+class DeviceMissingError(TransportError):
+    """Nothing of that name is connected or known to the network."""
+
+    retry = Retry.LATER
+
+
+class DeviceOfflineError(TransportError):
+    """The device is known and does not answer."""
+
+    retry = Retry.LATER
+
+
+class DeviceUnauthorisedError(TransportError):
+    """The device answers and does not let this machine in."""
+
+
+class DeviceHangError(TransportError):
+    """The device was reached, and was silent until the time limit."""
+
+    retry = Retry.AT_ONCE
+
+
+class ConnectionLostError(TransportError):
+    """The connection broke before the device had said how the command ended."""
+
+    retry = Retry.AT_ONCE
+
+
+class StorageFullError(TransportError):
+    """The device has no room left for what is written."""
+
+
+class WrongArchitectureError(TransportError):
+    """A program is built for another processor than the device has."""
+
+
+class CommandFailedError(TransportError):
+    """A command on the device ended with another exit code than 0."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        self.command_exit_code = exit_code
+        super().__init__(message)
 
 
 class MeasurementError(ElatError):

@@ -6,14 +6,18 @@ Every check is a function of a text, so that a recorded one serves as well as a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ...core.errors import UnavailableError
 from ..device import Device, Gates
-from ..transports.adb import AdbTransport
-from ..transports.base import Transport
+from ..transports import Transport
+from ..transports.adb import AdbLink
 from .check import Check, at_most, failed, passed, unknown, warned
 
+Ask = Callable[..., str]
+"""What a command, given word by word, prints on the phone; raises UnavailableError otherwise."""
+
+_ASK_S = 10.0
 _THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
 
@@ -21,26 +25,30 @@ def phone_checks(device: Device) -> Iterator[Check]:
     """Everything about the phone that the card of `device` names; nothing where it names none."""
     if device.serial is None:
         return
+    phone = Transport(AdbLink(device.serial))
+
+    def ask(*command: str) -> str:
+        return phone.run(command, _ASK_S).checked().text
+
     try:
-        yield from checks_over(AdbTransport(device.serial), device.gates)
+        yield from checks_over(ask, phone.prefix.removesuffix(" shell"), device.gates)
     except UnavailableError as error:
         yield failed("phone", str(error), str(error).rpartition(": ")[2])
 
 
-def checks_over(transport: Transport, gates: Gates) -> Iterator[Check]:
-    """Ask the phone behind `transport`.
+def checks_over(ask: Ask, adb: str, gates: Gates) -> Iterator[Check]:
+    """Ask the phone by `ask`; `adb` is what people type to reach it.
 
     Raises:
         UnavailableError: It does not answer.
     """
-    adb = transport.prefix
-    yield passed("phone", transport.run("getprop", "ro.product.model").strip() or "no name")
-    yield from battery_checks(transport.run("dumpsys", "battery"), gates)
-    yield screen_check(transport.run("dumpsys", "power"), gates, adb)
-    airplane = transport.run("settings", "get", "global", "airplane_mode_on")
+    yield passed("phone", ask("getprop", "ro.product.model").strip() or "no name")
+    yield from battery_checks(ask("dumpsys", "battery"), gates)
+    yield screen_check(ask("dumpsys", "power"), gates, adb)
+    airplane = ask("settings", "get", "global", "airplane_mode_on")
     yield airplane_check(airplane, gates, adb)
-    yield saver_check(transport.run("settings", "get", "global", "low_power"), adb)
-    yield thermal_check(transport.run("dumpsys", "thermalservice"))
+    yield saver_check(ask("settings", "get", "global", "low_power"), adb)
+    yield thermal_check(ask("dumpsys", "thermalservice"))
 
 
 def battery_checks(text: str, gates: Gates) -> Iterator[Check]:

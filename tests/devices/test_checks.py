@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -20,7 +20,6 @@ from elat.devices.checks.phone import (
 from elat.devices.device import Device, DeviceKind, Gates, Gpu, Meter, Power
 from elat.devices.doctor import examine
 from elat.devices.journal import Change, begin_journal
-from elat.devices.transports.base import Transport
 
 from .conftest import write_files
 
@@ -363,38 +362,31 @@ def test_a_check_of_a_phone_passes_warns_and_says_when_nothing_tells(name):
         assert (check(text).status, check(text).known) == ("pass", False)
 
 
-class RecordedPhone(Transport):
-    """Answers with what a phone said once."""
-
-    said: ClassVar[dict[tuple[str, ...], str]] = {
-        ("getprop", "ro.product.model"): "Pretended 8\n",
-        ("dumpsys", "battery"): BATTERY.format(level=80, tenths=300),
-        ("dumpsys", "power"): "  mWakefulness=Awake\n",
-        ("settings", "get", "global", "airplane_mode_on"): "1\n",
-        ("settings", "get", "global", "low_power"): "0\n",
-        ("dumpsys", "thermalservice"): "Thermal Status: 0\n",
-    }
-
-    @property
-    def prefix(self):
-        return "adb -s x"
-
-    def run(self, *command, timeout_s=10.0):
-        return self.said[command]
+SAID = {
+    ("getprop", "ro.product.model"): "Pretended 8\n",
+    ("dumpsys", "battery"): BATTERY.format(level=80, tenths=300),
+    ("dumpsys", "power"): "  mWakefulness=Awake\n",
+    ("settings", "get", "global", "airplane_mode_on"): "1\n",
+    ("settings", "get", "global", "low_power"): "0\n",
+    ("dumpsys", "thermalservice"): "Thermal Status: 0\n",
+}
 
 
 def test_every_check_of_a_phone_has_a_scenario():
-    found = {check.name: check for check in checks_over(RecordedPhone(), GATES)}
+    found = {
+        check.name: check
+        for check in checks_over(lambda *command: SAID[command], "adb -s x", GATES)
+    }
     assert set(found) == {"phone", *PHONE_SCENARIOS}
     assert {check.status for check in found.values()} == {"pass"}
     assert found["phone"].found == "Pretended 8"
 
 
 def test_a_phone_that_is_not_reached_fails(monkeypatch):
-    def unreachable(self, *command, timeout_s=10.0):
+    def unreachable(self, *_):
         raise UnavailableError("gone; list phones with: adb devices")
 
-    monkeypatch.setattr("elat.devices.transports.adb.AdbTransport.run", unreachable)
+    monkeypatch.setattr("elat.devices.transports.Transport.run", unreachable)
     (found,) = examine(device(kind=DeviceKind.ANDROID_ADB, serial="x"))
     assert (found.status, found.repair) == ("fail", "adb devices")
 
