@@ -23,7 +23,10 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     model_file: Annotated[
-        Path, typer.Option("--model-file", help="An .onnx file of any origin, with fixed sizes.")
+        Path,
+        typer.Option(
+            "--model-file", help="An .onnx or .tflite file of any origin, with fixed sizes."
+        ),
     ],
     device: options.Device,
     latency: options.Latency = None,
@@ -40,6 +43,7 @@ def predict(
     found = predict_file(model_file, find_device(device), latency, level)
     if json:
         print_json(_document(found))
+        _warn(found)
         return
     print_table(
         f"{found.file} on {found.condition} ({found.origin})",
@@ -64,6 +68,21 @@ def predict(
         f"{found.covered} of {found.nodes} nodes in {sum(r.count for r in found.operators)} "
         f"operators, {len(found.free)} free); model {found.model}"
     )
+    _warn(found)
+
+
+def _warn(found: FilePrediction) -> None:
+    """Name the operators that the model knows only from smaller or larger ones."""
+    if not found.beyond:
+        return
+    share = sum(row.share for row in found.beyond)
+    count = sum(row.count for row in found.beyond)
+    say(
+        f"Warning: {count} operator{'s' * (count > 1)}, {share:.0%} of the sum, outside of what "
+        "the model learnt from; what it says of them is extrapolated, and may be far off:"
+    )
+    for row in found.beyond:
+        say(f"  {row.operator}: {'; '.join(map(str, row.beyond))}")
 
 
 def _document(found: FilePrediction) -> dict[str, Any]:

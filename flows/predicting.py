@@ -14,10 +14,12 @@ from ..core.artefact import elat_home
 from ..core.errors import ConfigError, MissingLatencyError, MissingOperatorError
 from ..devices.device import Device
 from ..latency.decompose import Part, Program, read_program, with_blocks
-from ..latency.models.folder import LoadedModel, newest_model, read_model
+from ..latency.models.domain import Domain, Excess
+from ..latency.models.folder import TABLE, TRANSFERRED, LoadedModel, newest_model, read_model
 from ..latency.operators import Operator
 from ..latency.operators.serial import kind_of
-from ..latency.table import check_device
+from ..latency.table import check_device, read_table
+from ..latency.transfer.folder import SOURCES
 from .fitting import ALL_OPERATORS
 
 Vector = NDArray[np.float64]
@@ -34,6 +36,8 @@ class PredictedOperator:
             where the model cannot tell it at this level.
         share: Of the sum over all operators.
         nodes: Of the file, of all of them.
+        beyond: What of it lies outside the operators that the model learnt from, if anything: the
+            prediction is then a guess from smaller or larger ones.
     """
 
     operator: str
@@ -44,6 +48,7 @@ class PredictedOperator:
     high_ms: float
     share: float
     nodes: tuple[str, ...]
+    beyond: tuple[Excess, ...]
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,14 @@ class FilePrediction:
     covered: int
     free: tuple[str, ...]
 
+    @property
+    def beyond(self) -> tuple[PredictedOperator, ...]:
+        """The operators that are outside what the model learnt from, the most expensive first."""
+        return tuple(row for row in self.operators if row.beyond)
+
 
 def predict_file(path: Path, device: Device, latency: Path | None, level: float) -> FilePrediction:
-    """Predict the ONNX file at `path` on `device`.
+    """Predict the ONNX or TFLite file at `path` on `device`.
 
     Args:
         path: A model of one image input with fixed sizes; an open batch is 1.
@@ -175,11 +185,20 @@ def _predicted(
         sum_ms=total,
         calibration=loaded.calibration.form if loaded.calibration else None,
         macs=sum(operator.macs for operator in operators),
-        operators=_grouped(parts, found.latency_ms, low, high),
+        operators=_grouped(parts, found.latency_ms, low, high, _domain(loaded)),
         nodes=program.nodes,
         covered=sum(len(part.nodes) for part in parts),
         free=program.free,
     )
+
+
+def _domain(loaded: LoadedModel) -> Domain:
+    """What the model learnt from; one of a new device also from those of other devices."""
+    learnt = list(loaded.table)
+    if loaded.folder is not None and loaded.name.startswith(TRANSFERRED):
+        for source in sorted((loaded.folder / SOURCES).iterdir()):
+            learnt += read_table(source / TABLE)
+    return Domain.of(learnt)
 
 
 def _whole_interval(
@@ -201,7 +220,7 @@ def _whole_interval(
 
 
 def _grouped(
-    parts: Sequence[Part], latency_ms: Vector, low: Vector, high: Vector
+    parts: Sequence[Part], latency_ms: Vector, low: Vector, high: Vector, domain: Domain
 ) -> tuple[PredictedOperator, ...]:
     total = float(latency_ms.sum()) or 1.0
     places: dict[Operator, list[int]] = {}
@@ -217,6 +236,7 @@ def _grouped(
             float(high[where].sum()),
             float(latency_ms[where].sum()) / total,
             tuple(node for index in where for node in parts[index].nodes),
+            domain.beyond(operator),
         )
         for operator, where in places.items()
     ]

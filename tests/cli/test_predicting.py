@@ -26,6 +26,25 @@ def test_a_file_is_predicted_by_the_model_that_is_named_or_found(elat, flow, fil
     assert "nodes" in said.out
 
 
+def test_what_lies_outside_what_was_learnt_is_said_in_words_and_in_json(elat, flow, tmp_path):
+    from elat.latency.artefacts import export
+    from elat.latency.operators.chain import Chain
+    from elat.latency.operators.mbconv import MBConv
+
+    wide = Chain((MBConv(16, 480, 16, 3, 1, 6),))
+    where = ("--device", "local-ort", "--latency", flow.model, "--level", 0.5)
+    for suffix, runtime in (("onnx", "onnxruntime"), ("tflite", "tflite")):
+        path = tmp_path / f"wide.{suffix}"
+        path.write_bytes(export(wide, wide.build().eval(), runtime))
+        said = elat("predict", "--model-file", path, *where, "--json")
+        assert said.code == 0, said.err
+        (row,) = said.json["operators"]
+        excess = next(e for e in row["beyond"] if e["name"] == "out_channels")
+        assert excess["value"] == 480 > excess["high"]
+        assert "Warning: 1 operator" in said.err
+        assert f"out_channels 480 (learnt: {excess['low']} to {excess['high']})" in said.err
+
+
 def test_wrong_input_is_one_sentence_with_the_repair(elat, flow, file, tmp_path, empty_home):
     said = elat("predict", "--model-file", tmp_path / "none.onnx", "--device", "local-ort")
     assert (said.code, "none.onnx" in said.error) == (7, True)

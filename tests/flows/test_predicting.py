@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from elat.latency.models.ridge import Ridge
 from elat.latency.network import calibrate
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.linear import Linear
+from elat.latency.operators.mbconv import MBConv
 from elat.latency.precision import Precision
 
 
@@ -56,6 +59,36 @@ def test_a_file_takes_what_its_operators_take(lab, model, file):
     apart = float(np.sqrt(np.square(high - single.latency_ms).sum()))
     assert found.high_ms >= found.latency_ms + apart - 1e-12
     assert 0 <= found.low_ms < found.latency_ms
+
+
+def test_a_tflite_file_is_predicted_as_the_onnx_file_of_the_same_network(lab, model, file):
+    path, _ = file
+    network = lab.space.network(lab.space.sample(torch.Generator().manual_seed(1)))
+    other = path.with_suffix(".tflite")
+    other.write_bytes(export(network, network.build().eval(), "tflite"))
+    found, expected = (predict_file(p, lab.device, model.folder, 0.8) for p in (other, path))
+    assert found.latency_ms == pytest.approx(expected.latency_ms, rel=1e-12)
+    assert [row.operator for row in found.operators] == [
+        row.operator for row in expected.operators
+    ]
+
+
+def test_operators_outside_what_was_learnt_are_named(lab, model, file, tmp_path):
+    path, operators = file
+    assert predict_file(path, lab.device, model.folder, 0.9).beyond == ()
+    widest = max(operators, key=lambda o: o.macs if isinstance(o, MBConv) else 0)
+    wider = replace(widest, in_channels=512, out_channels=512)
+    chain = Chain((wider,))
+    odd = tmp_path / "odd.onnx"
+    odd.write_bytes(export(chain, chain.build().eval(), "onnxruntime"))
+    found = predict_file(odd, lab.device, model.folder, 0.9)
+    (row,) = found.beyond
+    assert row.operator == str(wider)
+    most = max(o.in_channels for o in model.table if isinstance(o, MBConv))
+    excess = next(e for e in row.beyond if e.name == "in_channels")
+    assert excess.value == 512
+    assert excess.high is not None
+    assert excess.high <= most
 
 
 def test_a_calibrated_model_predicts_the_whole(lab, model, file):
