@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from ..core.artefact import elat_home
 from ..core.errors import ConfigError, MissingLatencyError, MissingOperatorError
 from ..devices.device import Device
 from ..latency.decompose import Part, Program, read_program, with_blocks
+from ..latency.decompose.fused import with_fusion
+from ..latency.fusion import FusionRules, rules_for
 from ..latency.models.domain import Domain, Excess
 from ..latency.models.folder import TABLE, TRANSFERRED, LoadedModel, newest_model, read_model
 from ..latency.operators import Operator
@@ -61,6 +63,7 @@ class FilePrediction:
         calibration: Its form; None without one, when the sum is the prediction.
         operators: The most expensive first.
         nodes: Of the file, `covered` by operators and `free` of cost.
+        fusion: Whether what is executed as one was detected on the device, or is assumed.
     """
 
     file: str
@@ -79,6 +82,7 @@ class FilePrediction:
     nodes: int
     covered: int
     free: tuple[str, ...]
+    fusion: str = ""
 
     @property
     def beyond(self) -> tuple[PredictedOperator, ...]:
@@ -108,12 +112,13 @@ def predict_file(path: Path, device: Device, latency: Path | None, level: float)
         loaded = read_model(folder)
         check_device(loaded.condition, device.id)
         _check_precision(program, loaded, path)
+        known = rules_for(loaded.condition, loaded.origin, elat_home())
         try:
-            parts = _answerable(program, loaded)
+            parts = _answerable(program, loaded, known.rules)
         except MissingOperatorError as reason:
             refused.append(f"{folder}: {reason}")
             continue
-        return _predicted(path, program, parts, loaded, level)
+        return replace(_predicted(path, program, parts, loaded, level), fusion=known.said)
     found = (
         f"None of {len(refused)} answers for all operators of {path}: {' '.join(refused)}"
         if refused
@@ -145,18 +150,21 @@ def _check_precision(program: Program, loaded: LoadedModel, path: Path) -> None:
         )
 
 
-def _answerable(program: Program, loaded: LoadedModel) -> tuple[Part, ...]:
+def _answerable(
+    program: Program, loaded: LoadedModel, rules: FusionRules | None
+) -> tuple[Part, ...]:
     """The parts of `program` as the model knows them: as blocks if it can, else one by one.
 
     Raises:
         MissingOperatorError: It can answer for neither.
     """
-    blocks = with_blocks(program).parts
+    blocks = with_fusion(with_blocks(program), rules).parts
     try:
         loaded.model.predict([part.operator for part in blocks])
     except MissingOperatorError:
-        loaded.model.predict([part.operator for part in program.parts])
-        return program.parts
+        parts = with_fusion(program, rules).parts
+        loaded.model.predict([part.operator for part in parts])
+        return parts
     return blocks
 
 
