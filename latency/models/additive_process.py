@@ -1,0 +1,134 @@
+"""Operators as sums of loops, with a Gaussian process on how long each loop takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.seeding import numpy_generator
+from ..operators import Operator
+from ..table import LatencyTable
+from . import latency_models
+from .additive_posterior import Matrix, Posterior, Seen, learnt, mode
+from .base import Prediction, StoredModel
+from .executed_nodes import NodeSpace
+from .features import FeatureSpace, answer, log_targets
+from .limits import Conformal
+from .noise import standard_errors
+
+MOST = 600
+"""Operators that a process is conditioned on; of a larger table a random subset of so many."""
+
+_LEARN_FROM = 300
+
+
+@latency_models.register("additive-process")
+class AdditiveProcess(StoredModel):
+    """log(ms) of an operator = log of the sum of its nodes' nominal times times exp(g(node)).
+
+    g is a Gaussian process over what is executed (Duvenaud 2014, "Automatic model construction
+    with Gaussian processes", section 2.4, has sums of functions that are seen only as a sum; the
+    logarithm around it is elat's), so that what a mobile block tells about a depthwise loop
+    counts for every operator that runs one. Its kernel is that of `gaussian-process`.
+
+    It learns from at most 600 operators of a table and its lengths from at most 200: both are
+    random subsets that the seed decides. Limits come from leave-one-out errors, to first order,
+    with lengths that were learnt without the operator.
+    """
+
+    def __init__(
+        self,
+        table: LatencyTable,
+        seed: int,
+        state: Mapping[str, Matrix] | None,
+    ) -> None:
+        operators = list(table)
+        self._space = FeatureSpace.of(table)
+        chosen = _subset(len(operators), MOST, seed)
+        known = [operators[i] for i in chosen]
+        self._nodes = NodeSpace.of(known, self._space.element_bytes)
+        logs = log_targets(table)[chosen]
+        rows = self._nodes.rows(known)
+        nominal = np.log((rows.times * np.exp(rows.log_us)).sum(axis=1))
+        self._level = float(np.median(logs - nominal))
+        seen = Seen(rows, logs - self._level, standard_errors(table)[chosen] ** 2)
+        first = np.isin(np.arange(len(known)), _subset(len(known), len(known) // 2, seed))
+        if state is None:
+            state = _learnt(known, self._nodes, seen, (np.ones(len(known), bool), first, ~first))
+        self._state = {name: state[name] for name in ("theta", "latent")}
+        posteriors = [
+            Posterior(theta, latent, seen)
+            for theta, latent in zip(state["theta"], state["latent"], strict=True)
+        ]
+        self._posterior = posteriors[0]
+        self._limits = _limits(posteriors[1:], first)
+
+    @classmethod
+    def fit(cls, table: LatencyTable, *, seed: int) -> Self:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        with threadpool_limits(1):
+            return cls(table, seed, None)
+
+    @classmethod
+    def restored(
+        cls, table: LatencyTable, seed: int, state: Mapping[str, NDArray[np.float64]]
+    ) -> Self:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return cls(table, seed, state)
+
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        return dict(self._state)
+
+    def predict(self, operators: Sequence[Operator]) -> Prediction:
+        return Prediction(*answer(operators, self._predict_log), self._limits)
+
+    def _predict_log(self, operators: list[Operator]) -> tuple[Matrix, Matrix]:
+        self._space.matrix(operators)  # refuses what is of a kind, or has a choice, not seen
+        # One at a time: nodes that several share would change the order in which each adds up.
+        found = [self._posterior.predict(self._nodes.rows([o])) for o in operators]
+        means, deviations = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return self._level + means, deviations
+
+
+def _learnt(
+    known: Sequence[Operator],
+    space: NodeSpace,
+    seen: Seen,
+    parts: Sequence[NDArray[np.bool_]],
+) -> dict[str, Matrix]:
+    """Hyperparameters learnt from each of `parts`, and the mode of all nodes under them."""
+    thetas = np.array([learnt(_some(known, space, seen, part)) for part in parts])
+    return {"theta": thetas, "latent": np.array([mode(theta, seen) for theta in thetas])}
+
+
+def _some(
+    known: Sequence[Operator], space: NodeSpace, seen: Seen, part: NDArray[np.bool_]
+) -> Seen:
+    """At most so many of the operators of `part`, as they come."""
+    places = np.flatnonzero(part)
+    few = places[_subset(len(places), _LEARN_FROM, len(places))]
+    rows = space.rows([known[i] for i in few])
+    return Seen(rows, seen.target[few], seen.variances[few])
+
+
+def _limits(halves: Sequence[Posterior], is_first: NDArray[np.bool_]) -> Conformal:
+    """Errors on each half with lengths learnt from the other."""
+    errors, spread = np.empty(len(is_first)), np.empty(len(is_first))
+    for posterior, judged in zip(halves, (~is_first, is_first), strict=True):
+        error, deviation = posterior.left_out
+        errors[judged], spread[judged] = error[judged], deviation[judged]
+    return Conformal.of(errors, spread)
+
+
+def _subset(count: int, most: int, seed: int) -> NDArray[np.intp]:
+    """Positions of at most `most` of `count`, in order."""
+    if count <= most:
+        return np.arange(count)
+    order = numpy_generator(seed, "additive-process", str(most)).permutation(count)
+    return np.sort(order[:most])
