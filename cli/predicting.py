@@ -77,9 +77,10 @@ def _warn(found: FilePrediction) -> None:
         return
     share = sum(row.share for row in found.beyond)
     count = sum(row.count for row in found.beyond)
+    who = f"{count} operator{'s' * (count > 1)} ({share:.0%} of the sum) lie{'s' * (count == 1)}"
     say(
-        f"Warning: {count} operator{'s' * (count > 1)}, {share:.0%} of the sum, outside of what "
-        "the model learnt from; what it says of them is extrapolated, and may be far off:"
+        f"Warning: {who} outside what the model learnt from; what it says of them is "
+        "extrapolated, and may be far off:"
     )
     for row in found.beyond:
         say(f"  {row.operator}: {'; '.join(map(str, row.beyond))}")
