@@ -68,6 +68,7 @@ def predict(
         f"{found.covered} of {found.nodes} nodes in {sum(r.count for r in found.operators)} "
         f"operators, {len(found.free)} free); model {found.model}"
     )
+    say(f"fusion {found.fusion}")
     _warn(found)
 
 
