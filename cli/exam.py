@@ -80,7 +80,7 @@ def nas_bench_macro(
     """Search NAS-Bench-Macro under measured bounds; a query is one training; resumes by itself."""
     from ..flows.macro_exam import MacroExam, MacroOrder
 
-    names = tuple(name.strip() for name in samplers.split(",") if name.strip())
+    names = options.names_in(samplers)
     _measure_if_needed(device, latency)
     exam = MacroExam(MacroOrder(device, latency, names, seeds, queries, workers, out))
     for name, reason in exam.unavailable.items():

@@ -74,7 +74,7 @@ def fit(
         raise ConfigError("--samples is about --transfer-from DEVICE.")
     if candidates and model != AUTO:
         raise ConfigError("--candidates are what --model auto chooses from.")
-    names = tuple(name.strip() for name in candidates.split(",") if name.strip())
+    names = options.names_in(candidates)
     card = find_device(device)
     found = None if space is None else find_space(space)
     with open_store(store or default_store(), create=False) as opened:

@@ -81,6 +81,7 @@ def measure(
             "--generate", min=1, help="So many operators of random configuration in its place."
         ),
     ] = None,
+    kinds: options.Kinds = "",
     duration: Annotated[
         str | None,
         typer.Option(
@@ -115,11 +116,14 @@ def measure(
 ) -> None:
     """Measure every operator of a search space on a device; goes on where it was interrupted.
 
-    With --generate it measures operators of random configuration instead; the seed says which.
+    With --generate it measures operators of random configuration instead, of some kinds with
+    --kinds; the seed says which.
     With --check-budget it holds latency limits: exit code 8 where one is passed.
     With --energy new launches are metered, too, in a pass of their own.
     """
-    subject = _Subject(space, generate, duration, search, transfer_from, samples)
+    subject = _Subject(
+        space, generate, options.names_in(kinds), duration, search, transfer_from, samples
+    )
     _check(subject, check_budget is not None, bool(strict or junit or markdown))
     report: BudgetReport | None = None
     with campaign(device, protocol, store, seed, tune=tune, energy=energy) as run:
@@ -170,6 +174,7 @@ class _Subject:
 
     space: str | None
     generate: int | None
+    kinds: tuple[str, ...]
     duration: str | None
     search: Path | None
     transfer_from: str
@@ -190,7 +195,7 @@ class _Subject:
         if self.space is not None:
             return _Done(*_measure_space(run, self.space))
         if self.generate is not None:
-            return _Done(*_measure_generated(run, self.generate))
+            return _Done(*_measure_generated(run, self.generate, self.kinds))
         return _Done(None, 0, {"launches": 0, "failures": 0})
 
     def say(self, run: Campaign, done: _Done) -> None:
@@ -221,6 +226,8 @@ def _check(subject: _Subject, has_budget: bool, is_reported: bool) -> None:
         )
     if bool(transfer_from) != (subject.samples is not None) or (transfer_from and space is None):
         raise ConfigError("--space, --samples and --transfer-from go together.")
+    if subject.kinds and subject.generate is None:
+        raise ConfigError("--kinds says what --generate draws; give --generate N.")
     if subject.duration is not None and transfer_from:
         raise ConfigError("--for and --samples are two ways to choose; give one of them.")
     if subject.duration is not None and space is None:
@@ -259,13 +266,15 @@ def _measure_space(run: Campaign, space: str) -> tuple[str | None, int, dict[str
     return found.name, len(space_table(run.store, run.device, found)), counts
 
 
-def _measure_generated(run: Campaign, count: int) -> tuple[str | None, int, dict[str, int]]:
-    """The same for operators of random configuration, which are of no space."""
+def _measure_generated(
+    run: Campaign, count: int, kinds: tuple[str, ...]
+) -> tuple[str | None, int, dict[str, int]]:
+    """The same for operators of random configuration, of `kinds` or of all, of no space."""
     from ..flows.measuring import evidence_of, measure_operators
     from ..latency.methods import METHODS, Subjects
     from ..latency.operators.generate import generate
 
-    subjects = Subjects(generate(count, run.seed))
+    subjects = Subjects(generate(count, run.seed, kinds))
     counts = draw_measuring(measure_operators(run, subjects), f"{run.device.id} {count} operators")
     method = METHODS[run.condition.method]
     evidence = evidence_of(run.store, run.condition, subjects)

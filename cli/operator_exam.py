@@ -22,22 +22,26 @@ def operators(
     train: Annotated[
         int, typer.Option("--train", min=8, help="Operators to learn from; as many are unseen.")
     ] = 300,
+    kinds: options.Kinds = "",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Random splits.")] = 5,
     json: options.Json = False,
 ) -> None:
     """Judge latency models on measured operators that they have not seen, beside the noise.
 
-    It splits all operators of the store; elat measure --device D --generate 600 makes some.
+    It splits all operators of the store, or those of some kinds with --kinds; elat measure
+    --device D --generate 600 makes some.
     """
     from ..devices.device import find_device
     from ..flows.fitting import operators_table
     from ..flows.measuring import default_store
-    from ..flows.operator_exam import MODELS, conclude, examine
+    from ..flows.operator_exam import MODELS, conclude, examine, of_kinds
     from ..latency.store import open_store
 
-    names = tuple(name.strip() for name in models.split(",") if name.strip()) or MODELS
+    names = options.names_in(models) or MODELS
     with open_store(store or default_store(), create=False) as opened:
         table = operators_table(opened, find_device(device))
+    if kinds:
+        table = of_kinds(table, options.names_in(kinds))
     trials = []
     with progress() as bars:
         task = bars.add_task("models", total=len(names) * seeds)

@@ -30,6 +30,12 @@ Energy = Annotated[
     bool, typer.Option("--energy", help="Read the energy of new launches where there is a meter.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Fixes every random choice.")]
+Kinds = Annotated[
+    str,
+    typer.Option(
+        "--kinds", help="Only operators of these kinds: conv,mbconv [default: of every kind]."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Latency = Annotated[
     Path | None,
@@ -76,3 +82,8 @@ Junit = Annotated[
 Markdown = Annotated[
     Path | None, typer.Option("--markdown", help="Write the verdicts as a Markdown table.")
 ]
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in `text`, which has commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

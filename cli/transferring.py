@@ -25,7 +25,7 @@ def measure(
     from .measuring import draw_measuring
 
     found = find_space(space)
-    sources = source_models(_names(transfer_from), found)
+    sources = source_models(options.names_in(transfer_from), found)
     counts = draw_measuring(
         measure_samples(run, found, sources, samples), f"{run.device.id} {samples} samples"
     )
@@ -51,7 +51,7 @@ def fit(
     from ..search.spaces import find_space
 
     found = None if space is None else find_space(space)
-    sources = source_models(_names(transfer_from), found)
+    sources = source_models(options.names_in(transfer_from), found)
     with open_store(store or default_store(), create=False) as opened:
         run = Campaign(find_device(device), find_protocol("screen"), opened, default_cache(), seed)
         made, model = transfer(run, found, sources, samples, out)
@@ -108,8 +108,8 @@ def transfer_exam(
     from ..latency.store import open_store
 
     with open_store(store or default_store(), create=False) as opened:
-        tables = [operators_table(opened, find_device(name)) for name in _names(devices)]
-    exam = examine_transfer(tables, _names(kinds), model=model, seeds=seeds)
+        tables = [operators_table(opened, find_device(name)) for name in options.names_in(devices)]
+    exam = examine_transfer(tables, options.names_in(kinds), model=model, seeds=seeds)
     if json:
         print_json(asdict(exam))
         return
@@ -127,7 +127,3 @@ def transfer_exam(
         ],
         right=(1, 3, 4, 5),
     )  # fmt: skip
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())

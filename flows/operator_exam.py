@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ConfigError, MissingOperatorError
+from ..core.errors import ConfigError, MissingOperatorError, UnknownNameError
 from ..core.seeding import numpy_generator
 from ..latency.models import latency_models
 from ..latency.models.evaluate import errors_of
 from ..latency.models.noise import Ceiling, noise_ceiling
 from ..latency.operators import Operator
+from ..latency.operators.serial import kind_of
 from ..latency.table import LatencyTable
 
 MODELS = (
-    "roofline", "ridge", "random-forest", "xgboost", "mlp", "mlp-monotone", "gaussian-process",
-    "ensemble",
+    "roofline", "ridge", "random-forest", "xgboost", "mlp", "mlp-monotone", "gnn",
+    "gaussian-process", "additive-process", "ensemble",
 )  # fmt: skip
 LEVEL = 0.9
 MIN_UNSEEN = 30
@@ -131,6 +132,19 @@ def examine(
         unseen = [operators[i] for i in order[train : 2 * train]]
         for name in models:
             yield _trial(table, name, seed, known, unseen)
+
+
+def of_kinds(table: LatencyTable, kinds: Sequence[str]) -> LatencyTable:
+    """The operators of `table` of some kinds.
+
+    Raises:
+        UnknownNameError: The table has none of one of them.
+    """
+    known = tuple(sorted({kind_of(operator) for operator in table}))
+    for kind in kinds:
+        if kind not in known:
+            raise UnknownNameError("kind of measured operator", kind, known)
+    return table.only([operator for operator in table if kind_of(operator) in kinds])
 
 
 def conclude(table: LatencyTable, train: int, trials: Sequence[Trial]) -> OperatorExam:

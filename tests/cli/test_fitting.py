@@ -51,6 +51,14 @@ def test_a_model_of_all_operators_is_fitted_and_examined(store: Path) -> None:
     found = run_elat(*exam, "--train", 10).json
     assert [standing["model"] for standing in found["models"]] == ["ridge"]
     assert "unseen ones are needed" in run_elat(*exam, "--train", 20).error
+    assert run_elat(*exam, "--train", 10, "--kinds", "linear").json["operators"] == 40
+    assert "'conv'" in run_elat(*exam, "--train", 10, "--kinds", "linear,conv").error
+
+
+def test_kinds_are_of_generated_operators(store: Path) -> None:
+    order = ("measure", "--device", "local-ort", "--store", store, "--kinds", "linear")
+    assert "--generate" in run_elat(*order, "--space", "proxyless-tiny").error
+    assert "'layer'" in run_elat(*order[:-1], "layer", "--generate", 2).error
 
 
 def test_contradictory_orders_are_refused(store: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from elat.core.errors import ConfigError, MissingOperatorError, UnknownNameError
 from elat.devices.device import Device, find_device
 from elat.flows.fitting import CHOICE, fit_table, operators_table
-from elat.flows.operator_exam import conclude, examine
+from elat.flows.operator_exam import conclude, examine, of_kinds
 from elat.latency.condition import Condition, Method, Precision
 from elat.latency.launch import Launch
 from elat.latency.methods import METHODS, Subjects
@@ -140,3 +140,12 @@ def test_the_exam_judges_unseen_operators() -> None:
         list(examine(table, train=130, seeds=1, models=("roofline",)))
     with pytest.raises(UnknownNameError):
         list(examine(table, train=70, seeds=1, models=("oracle",)))
+
+
+def test_an_exam_of_some_kinds_has_these_alone(store: MeasurementStore, device: Device) -> None:
+    record(store, device, MEASURED)
+    table = operators_table(store, device)
+    assert list(of_kinds(table, ["linear"])) == [MEASURED[1]]
+    assert set(of_kinds(table, ["mbconv", "concat"])) == {MEASURED[0], MEASURED[2]}
+    with pytest.raises(UnknownNameError, match="conv"):
+        of_kinds(table, ["conv"])
