@@ -53,16 +53,16 @@ def networks(
         f"{100 * exam.additive_mape:.2f} %, half-width {100 * exam.noise:.1f} %",
         ("way", "mean error", "± between draws", "within 5 %", "within 10 %",
          *(f"below the {level:.0%} limit" for level in LEVELS),
-         "picks break", f"picks by {PICKED_AT:.0%}"),
+         "picks break", f"by {PICKED_AT:.0%} of all", f"by {PICKED_AT:.0%} of picks"),
         [
             (
                 way.way, f"{100 * way.mape:.2f} %", f"{100 * way.mape_sd:.2f}",
                 f"{100 * way.within_5:.1f} %", f"{100 * way.within_10:.1f} %",
-                *map(_share, (*way.covered, way.broken, way.broken_limit)),
+                *map(_share, (*way.covered, way.broken, way.broken_limit, way.broken_pick)),
             )
             for way in exam.ways
         ],
-        right=range(1, 7 + len(LEVELS)),
+        right=range(1, 8 + len(LEVELS)),
     )  # fmt: skip
 
 

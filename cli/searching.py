@@ -12,6 +12,7 @@ from . import options
 from .console import print_json, print_table, progress, say
 
 if TYPE_CHECKING:
+    from ..flows.searching import SearchOrder, Started
     from ..flows.verify import Verified
     from ..search.bound import Bound
     from ..search.result import Certificate, Limit, SearchResult, TrainingRecord
@@ -49,8 +50,8 @@ def search(
         float | None,
         typer.Option(
             "--bound-level",
-            help="Share of networks that shall keep a latency bound on the device, 0.95 say: the "
-            "prediction stays so far below [default: the prediction itself keeps it].",
+            help="Probability that what is found keeps a latency bound on the device, 0.95 say: "
+            "its prediction stays so far below [default: the prediction itself keeps it].",
         ),
     ] = None,
     bound_macs: Annotated[
@@ -85,9 +86,7 @@ def search(
     json: options.Json = False,
 ) -> None:
     """Search a network under a bound; never measures, and resumes to the same result."""
-    from ..flows.cluster import open_executor
-    from ..flows.searching import SearchOrder, run_search
-    from ..search.distributed import open_world
+    from ..flows.searching import SearchOrder
 
     order = SearchOrder(
         space=space,
@@ -106,26 +105,43 @@ def search(
         overrides=tuple(set_ or ()),
         out=out,
     )
+    result = _searched(order, workers, scheduler)
+    if result is not None:
+        show_result(result, out, json)
+
+
+def _searched(order: SearchOrder, workers: int, scheduler: str | None) -> SearchResult | None:
+    """Search with a bar; the result, and None in processes that only help the first."""
+    from ..flows.cluster import open_executor
+    from ..flows.searching import run_search
+    from ..search.distributed import open_world
+
     with open_world() as world, open_executor(workers, scheduler) as executor:
         started = run_search(order, world, executor)
         if world.rank != 0:
             for _ in started.steps:
                 pass  # process 0 draws
-            return
-        for model in started.models:
-            say(f"latency from {model.folder} ({model.name})")
-        where = {b.name: f" on {b.name}" if b.unit == "ms" else "" for b in started.bounds}
-        limits = (f"{b.limit:g} {b.unit}{where[b.name]}{_promise(b)}" for b in started.bounds)
-        say("bound: " + ", ".join(limits))
-        result = draw_search(started.steps, f"search {space}")
-    show_result(result, out, json)
+            return None
+        _announce(started)
+        return draw_search(started.steps, f"search {order.space}")
+
+
+def _announce(started: Started) -> None:
+    """Say which models and bounds a search goes by."""
+    for model in started.models:
+        say(f"latency from {model.folder} ({model.name})")
+    where = {b.name: f" on {b.name}" if b.unit == "ms" else "" for b in started.bounds}
+    limits = (f"{b.limit:g} {b.unit}{where[b.name]}{_promise(b)}" for b in started.bounds)
+    say("bound: " + ", ".join(limits))
 
 
 def _promise(bound: Bound) -> str:
     """What the device shall keep, if that is another number than what is predicted at most."""
     if bound.held is None:
         return ""
-    return f" (predicted, so that {bound.level:.3g} of all networks keep {bound.held:g} ms)"
+    return (
+        f" (predicted, so that what is picked keeps {bound.held:g} ms at level {bound.level:.3g})"
+    )
 
 
 def _sure(limit: Limit, predicted: float) -> str:
@@ -262,6 +278,8 @@ def show_certificate(certificate: Certificate) -> None:
         "of bound", "flags",
     )  # fmt: skip
     print_table("", heads, rows, right=(1, 2, 3, 4, 5, 6))
+    for device, reason in certificate.unsure.items():
+        say(f"no upper limit of a picked network on {device}: {reason}")
     if certificate.note:
         say(f"much of the bound is unused: {certificate.note}")
     if certificate.is_met is not None:

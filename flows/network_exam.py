@@ -40,8 +40,8 @@ class NetworkAccuracy:
         mape: Mean absolute relative error, and `mape_sd` its deviation between draws.
         broken: Share of bounds that the network of most MACs predicted within them breaks: a worth
             that goes with latency, which is what makes picks pass their prediction.
-        broken_limit: The same where the upper limit of level `PICKED_AT` is to be within; None as
-            in `covered`.
+        broken_limit: The same where the upper limit of level `PICKED_AT` is to be within, and
+        broken_pick: where that is which holds for picks, too; None as in `covered`.
         covered: For each of `LEVELS` the share of networks below their upper limit; None where
             the way states none, or so few networks cannot tell it.
     """
@@ -54,6 +54,7 @@ class NetworkAccuracy:
     covered: tuple[float | None, ...]
     broken: float | None
     broken_limit: float | None
+    broken_pick: float | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ class _Networks:
         busy = [[o for o in part if not o.is_free] for part in parts]
         sums = [sum(self.known[o] for o in part) for part in busy]
         measured = self.measured[chosen].tolist()
-        plain = Calibration.fit(sums, list(map(len, busy)), measured)
+        macs = self.macs[chosen].tolist()
+        plain = Calibration.fit(sums, list(map(len, busy)), measured, macs)
         return plain, plain.corrected(parts, self.known, measured)
 
 
@@ -161,6 +163,7 @@ class _Judged:
     covered: list[list[float | None]] = field(default_factory=list)
     broken: list[float | None] = field(default_factory=list)
     broken_limit: list[float | None] = field(default_factory=list)
+    broken_pick: list[float | None] = field(default_factory=list)
 
 
 def _ways(
@@ -178,15 +181,14 @@ def _ways(
             predictions = network.predict_many([data.parts[i] for i in others])
             predicted = np.array([p.latency_ms for p in predictions])
             limits = [_limits(predictions, level) for level in LEVELS]
-            picked_by = _limits(predictions, PICKED_AT)
+            picked_by = (_limits(predictions, PICKED_AT), _pick_limits(predictions, PICKED_AT))
             found.errors.append(predicted / true - 1)
             found.covered.append(
                 [None if v is None else float(np.mean(true <= v)) for v in limits]
             )
             found.broken.append(broken_share(predicted, true, macs, bounds))
-            found.broken_limit.append(
-                None if picked_by is None else broken_share(picked_by, true, macs, bounds)
-            )
+            for kept, by in zip((found.broken_limit, found.broken_pick), picked_by, strict=True):
+                kept.append(None if by is None else broken_share(by, true, macs, bounds))
     return tuple(_accuracy(way, found) for way, found in judged.items())
 
 
@@ -217,6 +219,13 @@ def _limits(predictions: Sequence[NetworkPrediction], level: float) -> Vector | 
     return np.array([p.upper(level) for p in predictions])
 
 
+def _pick_limits(predictions: Sequence[NetworkPrediction], level: float) -> Vector | None:
+    """The upper limit of each network if it is picked, where there are any."""
+    if not predictions[0].tells(level):
+        return None
+    return np.array([p.upper_of_pick(level) for p in predictions])
+
+
 def _accuracy(way: str, found: _Judged) -> NetworkAccuracy:
     sizes = np.abs(np.array(found.errors))
     return NetworkAccuracy(
@@ -228,6 +237,7 @@ def _accuracy(way: str, found: _Judged) -> NetworkAccuracy:
         covered=tuple(_mean(column) for column in zip(*found.covered, strict=True)),
         broken=_mean(found.broken),
         broken_limit=_mean(found.broken_limit),
+        broken_pick=_mean(found.broken_pick),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.artefact import sha256_of
 from ..core.config import read_yaml, with_overrides
-from ..core.errors import ArtefactError, ConfigError, MissingLatencyError
+from ..core.errors import ArtefactError, ConfigError
 from ..core.seeding import torch_generator
 from ..devices.device import find_device
 from ..latency.models.folder import LoadedModel
@@ -18,6 +18,7 @@ from ..search.bound import Bound, limits_of
 from ..search.distributed import Alone, ShardedData, World, working_folder
 from ..search.executor import Executor, InTurn
 from ..search.expected_latency import ExpectedLatency, counted_cost
+from ..search.picked_bound import picked_bound
 from ..search.result import LINKS, MACS, PARAMS, SearchResult, read_run
 from ..search.run import search
 from ..search.spaces import SearchSpace, find_space
@@ -39,8 +40,8 @@ class SearchOrder:
         latency: Their latency models, in the same order; empty for the newest ones.
         bound_ms: One for each device; or else
         bound_quantile: one for all devices, or one for each.
-        bound_level: Share of networks that shall keep a latency bound on the device, by the errors
-            of the model's calibration; None bounds the prediction itself.
+        bound_level: Probability that the network which is found keeps a latency bound on the
+            device, by the errors of the model's calibration; None bounds the prediction itself.
         bound_macs: In multiply-adds; `bound_params` in trainable parameters, `bound_links` in
             links of an aggregation space.
     """
@@ -153,7 +154,7 @@ def _latency_bounds(
         models.append(model)
         costs.append(cost)
         limit = latency_quantile(cost, quantile) if bound_ms is None else bound_ms
-        bounds.append(_bound(model, limit, order.bound_level))
+        bounds.append(_bound(cost, limit, order.bound_level))
     if order.bound_level is not None and not bounds:
         raise ConfigError("--bound-level is about a latency bound; give --device and --bound-ms.")
     origins = sorted({model.origin for model in models})
@@ -165,23 +166,14 @@ def _latency_bounds(
     return models, costs, bounds
 
 
-def _bound(model: LoadedModel, limit: float, level: float | None) -> Bound:
-    """The bound of `limit` ms on the device of `model`, kept by its predictions or at `level`.
+def _bound(cost: ExpectedLatency, limit: float, level: float | None) -> Bound:
+    """The bound of `limit` ms on the device of `cost`, kept by its predictions or at `level`.
 
     Raises:
         ConfigError: Too few networks were measured to tell `level`, or it is none.
         MissingLatencyError: None were.
     """
-    name = model.condition.device
-    if level is None:
-        return Bound(name, limit)
-    if model.calibration is None:
-        raise MissingLatencyError(
-            f"--bound-level {level:g} needs to know how far predictions lie from whole networks, "
-            f"and the model {model.name} for {name} was never held against any: elat calibrate "
-            f"--device {name} --space {model.space or 'SPACE'}."
-        )
-    return Bound.with_level(name, limit, level, model.calibration.upper_factor(level))
+    return Bound(cost.name, limit) if level is None else picked_bound(cost, limit, level)
 
 
 def _asked(order: SearchOrder) -> Iterator[tuple[str, Path | None, float | None, float]]:

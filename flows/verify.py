@@ -166,6 +166,7 @@ def verify_run(order: VerifyOrder) -> Iterator[Verified]:
         files=_export(run.folder, space, chosen, order.seed),
         note=note,
         upper=_uppers(predicted, levels),
+        unsure=_unsure(predicted, levels),
     )
     write_record(run.folder, certificate)
     yield certificate
@@ -382,17 +383,38 @@ def _predictions(
 def _uppers(
     predicted: Mapping[str, NetworkPrediction], levels: Mapping[str, float]
 ) -> dict[str, UpperLimit]:
-    """The upper limits of `predicted` whose calibrations know enough networks for their level.
+    """The upper limits of `predicted`: of what was picked where the calibration tells them.
+
+    Else of all networks, if it tells these; a device of which it tells neither is left out.
 
     Args:
         predicted: By device.
         levels: By device; `LEVEL` for the others.
     """
+    unsure = _unsure(predicted, levels)
     found = {}
     for device, prediction in predicted.items():
         level = levels.get(device, LEVEL)
-        if prediction.tells(level):
+        if device not in unsure:
+            found[device] = UpperLimit(prediction.upper_of_pick(level), level, is_of_pick=True)
+        elif prediction.tells(level):
             found[device] = UpperLimit(prediction.upper(level), level)
+    return found
+
+
+def _unsure(
+    predicted: Mapping[str, NetworkPrediction], levels: Mapping[str, float]
+) -> dict[str, str]:
+    """Why no limit of what was picked is known, by device, where none is."""
+    found = {}
+    for device, prediction in predicted.items():
+        if prediction.calibration is None:
+            found[device] = (
+                "the predictions were never held against whole networks: elat calibrate --device "
+                f"{device}"
+            )
+        elif reason := prediction.calibration.why_no_picks(levels.get(device, LEVEL)):
+            found[device] = reason
     return found
 
 

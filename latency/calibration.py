@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from math import ceil, exp, log1p
+from math import exp, log1p
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..core.errors import ArtefactError, ConfigError
 from .correction import Correction, fit_correction
-from .models.limits import rank_of
+from .models.limits import checked_level, rank_of
 from .operators import Operator
+from .picked_errors import PickedErrors, networks_for
 
 Vector = NDArray[np.float64]
 
@@ -21,6 +22,7 @@ MIN_NETWORKS = 4
 FORMS = ("slope", "affine", "affine+count")
 CORRECTED = "corrected"
 CORRECTION = "correction"
+NETWORKS = ("macs", "measured_ms")
 CORRECTED_FROM = 12
 """Measured networks from which on a correction is tried."""
 _WORTH = 0.98
@@ -48,6 +50,8 @@ class Calibration:
         mape_after: The same of the calibrated sum, on the networks it was fitted to.
         errors: Signed relative error of each network by a calibration fitted without it.
         loo_by_form: Mean absolute of these errors for every form that was tried.
+        macs: Of each network, and `measured_ms` what was measured of it; none where these were
+            not kept.
     """
 
     form: str
@@ -60,6 +64,8 @@ class Calibration:
     errors: tuple[float, ...]
     loo_by_form: dict[str, float]
     correction: Correction | None = field(default=None, compare=False)
+    macs: tuple[float, ...] = ()
+    measured_ms: tuple[float, ...] = ()
 
     def corrected(
         self,
@@ -106,7 +112,11 @@ class Calibration:
 
     @classmethod
     def fit(
-        cls, sums_ms: Sequence[float], counts: Sequence[int], measured_ms: Sequence[float]
+        cls,
+        sums_ms: Sequence[float],
+        counts: Sequence[int],
+        measured_ms: Sequence[float],
+        macs: Sequence[float] = (),
     ) -> Calibration:
         """The calibration of networks, robust (Huber 1964) and in relative terms.
 
@@ -114,6 +124,7 @@ class Calibration:
             sums_ms: Sum of the predicted latencies of each network's operators.
             counts: Number of each network's operators that are not free.
             measured_ms: What was measured of each network.
+            macs: Multiply-adds of each; without, no limits of picks are known.
 
         Raises:
             ConfigError: There are too few networks, or latencies are not above 0.
@@ -159,6 +170,8 @@ class Calibration:
             mape_after=float(np.mean(np.abs(after / measured - 1))),
             errors=tuple(errors.tolist()),
             loo_by_form=by_form,
+            macs=tuple(map(float, macs)),
+            measured_ms=tuple(measured.tolist()) if len(macs) else (),
         )
 
     @property
@@ -177,7 +190,7 @@ class Calibration:
         The order statistic of the errors of networks left out (Barber et al. 2021, "Predictive
         inference with the jackknife+"; the guarantee of conformal prediction is near, not exact).
         It is about networks drawn like those measured: of networks that a search picked because
-        they seemed fast enough, more pass it (docs/predicting-networks.md).
+        they seemed fast enough, more pass it; see `upper_of_picks`.
 
         Raises:
             ConfigError: `level` is not between 0 and 1, or there are too few networks for it.
@@ -192,6 +205,47 @@ class Calibration:
         """
         return self._factor([abs(log1p(error)) for error in self.errors], level)
 
+    def upper_of_picks(self, predicted_ms: Vector, macs: Vector, level: float) -> Vector:
+        """Latencies in ms that `level` of the networks predicted so keep below, also if picked.
+
+        Args:
+            predicted_ms: Above 0.
+            macs: Multiply-adds of the same networks.
+            level: Between 0 and 1.
+
+        Raises:
+            ConfigError: As `upper_factor`; or the calibration kept no multiply-adds.
+        """
+        margin = self._picked.margin(predicted_ms, macs, level)
+        return np.asarray(predicted_ms * np.exp(margin))
+
+    def why_no_picks(self, level: float) -> str:
+        """Why there is no limit of `level` of what is picked; empty if there is one.
+
+        Raises:
+            ConfigError: `level` is not between 0 and 1.
+        """
+        needed = networks_for(checked_level(level))
+        if len(self.errors) < needed:
+            return (
+                f"{len(self.errors)} measured networks cannot tell a limit of level {level:g}, "
+                f"which takes {needed}: elat calibrate --networks {needed}"
+            )
+        if len(self.macs) < len(self.errors):
+            return "the calibration keeps no multiply-adds of its networks: elat calibrate again"
+        return ""
+
+    @property
+    def _picked(self) -> PickedErrors:
+        if len(self.macs) < len(self.errors):
+            raise ConfigError(
+                "This calibration keeps no multiply-adds of its networks, so that nothing is "
+                "known of limits of what is picked; make it again with: elat calibrate."
+            )
+        measured = np.asarray(self.measured_ms, np.float64)
+        predicted = measured * (1 + np.asarray(self.errors, np.float64))
+        return PickedErrors.fit(predicted, np.asarray(self.macs, np.float64), measured)
+
     def tells(self, level: float) -> bool:
         """Whether there are networks enough for limits of `level`.
 
@@ -203,18 +257,19 @@ class Calibration:
     def _factor(self, scores: Sequence[float], level: float) -> float:
         rank = rank_of(level, len(scores))
         if rank > len(scores):
-            needed = ceil(level / (1 - level) - 1e-9)
             raise ConfigError(
                 f"{len(scores)} measured networks cannot tell a limit of level {level:g}, which "
-                f"takes {needed}; measure more with: elat calibrate --networks {needed}, or lower "
-                "the level."
+                f"takes {networks_for(level)}; measure more with: elat calibrate --networks "
+                f"{networks_for(level)}, or lower the level."
             )
         return exp(sorted(scores)[rank - 1])
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != CORRECTION}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _PLAIN}
         known = {**plain, "errors": list(self.errors), "loo_by_form": dict(self.loo_by_form)}
+        if self.macs:
+            known |= {name: list(getattr(self, name)) for name in NETWORKS}
         return (
             known if self.correction is None else known | {CORRECTION: self.correction.to_json()}
         )
@@ -227,8 +282,9 @@ class Calibration:
             ArtefactError: A field is missing, unknown or out of range.
         """
         try:
-            values = {f.name: data[f.name] for f in fields(cls) if f.name != CORRECTION}
+            values = {name: data[name] for name in _PLAIN}
             values["errors"] = tuple(map(float, data["errors"]))
+            values |= {name: tuple(map(float, data.get(name, ()))) for name in NETWORKS}
             if CORRECTION in data:
                 values[CORRECTION] = Correction.from_json(data[CORRECTION])
             found = cls(**values)
@@ -244,6 +300,9 @@ class Calibration:
                 "it again with: elat calibrate."
             )
         return found
+
+
+_PLAIN = tuple(f.name for f in fields(Calibration) if f.name not in (CORRECTION, *NETWORKS))
 
 
 @dataclass(frozen=True)

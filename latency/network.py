@@ -34,11 +34,13 @@ class NetworkPrediction:
 
     Attributes:
         calibration: Whose errors on networks left out give limits; None without.
+        macs: Multiply-adds of the network.
     """
 
     latency_ms: float
     std_ms: float
     calibration: Calibration | None = field(default=None, repr=False)
+    macs: int = 0
 
     def upper(self, level: float) -> float:
         """Latency in ms that a share of `level` of all networks like those measured keep below.
@@ -48,6 +50,16 @@ class NetworkPrediction:
             MissingLatencyError: None was: a plain sum states no limits.
         """
         return self.latency_ms * self._known.upper_factor(level)
+
+    def upper_of_pick(self, level: float) -> float:
+        """The same of networks of this latency and these MACs: it holds for one that was picked.
+
+        Raises:
+            ConfigError: As `upper`; or the calibration kept no multiply-adds.
+            MissingLatencyError: As `upper`.
+        """
+        at, macs = np.array([self.latency_ms]), np.array([float(self.macs)])
+        return float(self._known.upper_of_picks(at, macs, level)[0])
 
     def interval(self, level: float) -> tuple[float, float]:
         """Lowest and highest latency in ms between which a share of `level` lies; see `upper`.
@@ -157,7 +169,8 @@ class NetworkLatency:
                 std = float(np.sqrt(np.sum(found.std_ms[chosen] ** 2)))
             else:
                 std = self._calibration.spread * abs(latency)
-            predictions.append(NetworkPrediction(latency, std, self._calibration))
+            macs = sum(operator.macs for operator in part)
+            predictions.append(NetworkPrediction(latency, std, self._calibration, macs))
         return predictions
 
     def _corrected(self, operators: Sequence[Operator], latency_ms: Vector) -> Vector:
@@ -187,5 +200,6 @@ def calibrate(
     known = dict(zip(distinct, model.predict(distinct).latency_ms.tolist(), strict=True))
     busy = [[operator for operator in part if not operator.is_free] for part in parts]
     sums = [sum(known[operator] for operator in part) for part in busy]
-    plain = Calibration.fit(sums, list(map(len, busy)), measured_ms)
+    macs = [sum(operator.macs for operator in part) for part in parts]
+    plain = Calibration.fit(sums, list(map(len, busy)), measured_ms, macs)
     return plain.corrected(parts, known, measured_ms)

@@ -18,25 +18,14 @@ class Bound:
     Attributes:
         limit: Of what the model predicts.
         held: What the device itself shall keep, where that is more: predictions err, and `limit`
-            is so far below that a share of `level` of all networks keep `held`.
+            is so far below that whatever is picked keeps `held` with probability `level`
+            (`picked_bound.py`).
     """
 
     name: str
     limit: float
     held: float | None = None
     level: float | None = None
-
-    @classmethod
-    def with_level(cls, name: str, held: float, level: float, factor: float) -> Bound:
-        """The bound under which networks keep `held` with probability `level`.
-
-        Args:
-            name: A device id.
-            held: In ms, by the device.
-            level: Between 0 and 1.
-            factor: Of the predicted latency, that a share of `level` of all networks keep below.
-        """
-        return cls(name, held / max(1.0, factor), held, level)
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.limit) or self.limit <= 0:

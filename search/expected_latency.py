@@ -202,12 +202,35 @@ class ExpectedLatency(nn.Module):
             MissingLatencyError: The latencies were never held against whole networks.
             ConfigError: Too few networks were measured to tell `level`, or it is none.
         """
+        return self.of(architecture) * self.known_errors.upper_factor(level)
+
+    def upper_of_pick(self, architecture: Architecture, level: float) -> float:
+        """The same if `architecture` was picked under a bound (`latency/picked_errors.py`).
+
+        Raises:
+            MissingLatencyError: As `upper`.
+            ConfigError: As `upper`; or the calibration kept no multiply-adds.
+        """
+        import numpy as np
+
+        at = np.array([self.of(architecture)])
+        macs = np.array([float(self.space.network(architecture).macs)])
+        return float(self.known_errors.upper_of_picks(at, macs, level)[0])
+
+    @property
+    def known_errors(self) -> Calibration:
+        """The calibration whose errors on measured networks tell upper limits.
+
+        Raises:
+            MissingLatencyError: There is none.
+        """
         if self._calibration is None:
             raise MissingLatencyError(
                 f"Nothing tells how far the costs of {self.space.name} on {self.name} lie from "
-                f"whole networks; measure some with: elat calibrate --device DEVICE --space SPACE."
+                "whole networks, as an upper limit or a level of a bound needs to know; measure "
+                f"some with: elat calibrate --device {self.name} --space {self.space.name}."
             )
-        return self.of(architecture) * self._calibration.upper_factor(level)
+        return self._calibration
 
     def fastest(self) -> Architecture:
         """The architecture of least cost; of equal operators the first."""

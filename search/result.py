@@ -37,8 +37,8 @@ class Limit:
 
     Attributes:
         limit: Of what the model predicts.
-        held: What the device shall keep, where that is more than `limit`; and `level` how many of
-            all networks within `limit` do (`Bound`).
+        held: What the device shall keep, where that is more than `limit`; and `level` with what
+            probability a network picked within `limit` does (`Bound`).
     """
 
     name: str
@@ -58,7 +58,7 @@ class Limit:
         return unit_of(self.name)
 
     def upper(self, predicted: float) -> float | None:
-        """What a share `level` of all networks predicted so keep on the device; None without."""
+        """The prediction with the margin that networks at `limit` have; None without a level."""
         return None if self.held is None else predicted * self.held / self.limit
 
 
@@ -135,10 +135,15 @@ class MeasuredLatency:
 
 @dataclass(frozen=True)
 class UpperLimit:
-    """What a share of `level` of networks like this one keep, by the errors of a calibration."""
+    """What a share of `level` of networks like this one keep, by the errors of a calibration.
+
+    Attributes:
+        is_of_pick: Whether that holds of a network that was picked under a bound, too.
+    """
 
     limit_ms: float
     level: float
+    is_of_pick: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,7 @@ class Certificate:
         tried: Candidates measured before one held, as (architecture, measured latency), one pair
             for each bounded device.
         note: Why much of the bound is unused, where it is; else empty.
+        unsure: By device, why no upper limit of what was picked is known, where none is.
     """
 
     architecture: Architecture
@@ -174,6 +180,7 @@ class Certificate:
     files: dict[str, str]
     note: str = ""
     upper: dict[str, UpperLimit] = field(default_factory=dict)
+    unsure: dict[str, str] = field(default_factory=dict)
 
     @property
     def device(self) -> str | None:

@@ -20,8 +20,8 @@ EXAM = NetworkExam(
     additive_mape=0.0123,
     noise=0.02,
     ways=(
-        NetworkAccuracy("plain sum", 0.08, 0.001, 0.3, 0.6, (None, None), 0.5, None),
-        NetworkAccuracy("calibrated", 0.034, 0.002, 0.7, 0.99, (0.912, None), 0.25, 0.015),
+        NetworkAccuracy("plain sum", 0.08, 0.001, 0.3, 0.6, (None, None), 0.5, None, None),
+        NetworkAccuracy("calibrated", 0.034, 0.002, 0.7, 0.99, (0.912, None), 0.25, 0.015, 0.004),
     ),
 )
 
@@ -53,7 +53,7 @@ def test_what_is_unknown_is_a_dash_and_json_has_the_exam(elat, words, monkeypatc
     shown = " ".join(said.out.split())
     assert "(simulated) after 18" in shown
     assert "1.23 %" in shown
-    for value in ("3.40 %", "91.2 %", "25.0 %", "1.5 %", "-"):
+    for value in ("3.40 %", "91.2 %", "25.0 %", "1.5 %", "0.4 %", "-"):
         assert value in said.out
     found = elat(*words, "--json").json
     assert found == {**json.loads(json.dumps(asdict(EXAM))), "levels": [0.9, 0.95]}

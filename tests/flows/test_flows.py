@@ -18,6 +18,7 @@ from elat.flows.searching import latency_quantile, run_search
 from elat.latency.models.folder import read_model, write_calibration
 from elat.latency.network import calibrate as fit_calibration
 from elat.search.expected_latency import ExpectedLatency
+from elat.search.picked_bound import picked_bound
 from elat.search.result import SearchResult
 from elat.search.spaces import find_space
 
@@ -124,13 +125,15 @@ def test_a_bound_can_be_asked_of_the_device_and_not_of_the_prediction(lab, model
     assert isinstance(result, SearchResult)
     (limit,) = result.limits
     assert (limit.held, limit.level) == (held, 0.9)
-    assert limit.limit == held / calibration.upper_factor(0.9) < held
+    assert limit.limit == picked_bound(cost, held, 0.9).limit < held
     assert all(candidate.predicted[0] <= limit.limit for candidate in result.candidates)
     best = known.network.predict(lab.space.operators(result.best.architecture))
-    assert best.upper(0.9) <= held * (1 + 1e-12)
-    assert limit.upper(result.best.predicted[0]) == pytest.approx(best.upper(0.9), rel=1e-12)
+    assert best.upper_of_pick(0.9) <= held * (1 + 1e-12)
+    assert best.macs == result.best.macs
     upper = cost.upper(result.best.architecture, 0.9)
     assert upper == pytest.approx(best.upper(0.9), rel=1e-12)
+    upper = cost.upper_of_pick(result.best.architecture, 0.9)
+    assert upper == pytest.approx(best.upper_of_pick(0.9), rel=1e-12)
     plain = ExpectedLatency.from_network_latency(lab.space, "toy", loaded.network)
     with pytest.raises(MissingLatencyError, match="elat calibrate"):
         plain.upper(result.best.architecture, 0.9)

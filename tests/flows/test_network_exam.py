@@ -63,7 +63,8 @@ def test_every_way_is_judged_on_networks_that_it_did_not_learn_from(lab, campaig
         assert way.covered[1] is None  # 12 networks cannot tell it
         assert way.within_5 <= way.within_10 <= 1
     assert exam.ways[0].broken is not None
-    assert all(way.broken_limit is None for way in exam.ways)  # 19 networks tell PICKED_AT
+    # 19 networks tell PICKED_AT.
+    assert all(way.broken_limit is way.broken_pick is None for way in exam.ways)
     assert exam.noise > 0
     assert examine() == exam
 

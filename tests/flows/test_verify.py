@@ -81,7 +81,9 @@ def test_the_certificate_says_whether_the_upper_limit_of_the_prediction_was_kept
     operators = lab.space.operators(certificate.architecture)
     upper = certificate.upper["toy"]
     assert upper.level == 0.95
-    assert upper.limit_ms == known.network.upper(operators, 0.95)
+    assert upper.is_of_pick
+    assert upper.limit_ms == known.network.predict(operators).upper_of_pick(0.95)
+    assert certificate.unsure == {}
     assert upper.limit_ms > certificate.predicted_ms["toy"]
     assert certificate.is_below("toy") is (certificate.measured[0].latency_ms <= upper.limit_ms)
     assert read_run(tmp_path / "run").certificate == certificate
@@ -89,6 +91,31 @@ def test_the_certificate_says_whether_the_upper_limit_of_the_prediction_was_kept
     assert cut.is_below("toy") is False
     old = {name: value for name, value in certificate.to_json().items() if name != "upper"}
     assert Certificate.from_json(old).is_below("toy") is None
+
+
+@pytest.mark.parametrize(
+    ("networks", "macs", "reason"),
+    [(12, True, "takes 19: elat calibrate --networks 19"), (20, False, "elat calibrate again")],
+)
+def test_the_certificate_says_why_no_limit_of_a_pick_is_known(
+    lab, campaign, tmp_path, networks, macs, reason
+):
+    model = fit_space(campaign.store, lab.device, lab.space, "lookup", tmp_path / "model", 0)
+    drawn = [lab.space.operators(a) for a in sample_networks(lab.space, networks, seed=3)]
+    sums = [p.latency_ms for p in model.network.predict_many(drawn)]
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.02, len(sums)))
+    calibration = calibrate(model.model, drawn, [s * e for s, e in zip(sums, noise, strict=True)])
+    if not macs:
+        calibration = replace(calibration, macs=(), measured_ms=())
+    known = write_calibration(model, calibration)
+    assert known.folder is not None
+    list(run_search(lab.order(known.folder, tmp_path / "run")).steps)
+    certificate = verified(tmp_path / "run", known.folder)
+    assert reason in certificate.unsure["toy"]
+    # What is known of all networks is still said, and that it is no more than that.
+    assert ("toy" in certificate.upper) is (networks == 20)
+    assert not any(upper.is_of_pick for upper in certificate.upper.values())
+    assert read_run(tmp_path / "run").certificate == certificate
 
 
 def test_an_unreachable_bound_is_refuted_by_the_fastest_found(lab, tmp_path):

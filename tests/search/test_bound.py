@@ -34,12 +34,9 @@ def test_an_unreachable_bound_is_refused_with_the_fastest_architecture(toy):
 
 
 def test_a_bound_at_a_level_keeps_predictions_so_far_below_what_the_device_shall_keep(toy):
-    bound = Bound.with_level("phone", 99.0, 0.95, 1.1)
-    assert (bound.limit, bound.held, bound.level) == (pytest.approx(90.0), 99.0, 0.95)
+    bound = Bound("phone", 90.0, 99.0, 0.95)
     assert bound.allows(89.9)
     assert not bound.allows(90.1)
-    # Errors that are all on the safe side do not raise the bound.
-    assert Bound.with_level("phone", 99.0, 0.5, 0.9).limit == 99.0
     (limit,) = limits_of([device(toy)], [bound])
     assert (limit.limit, limit.held, limit.level, limit.promise) == (bound.limit, 99, 0.95, 99)
 
@@ -47,7 +44,7 @@ def test_a_bound_at_a_level_keeps_predictions_so_far_below_what_the_device_shall
 def test_a_level_that_even_the_fastest_does_not_reach_is_refused_with_both_numbers(toy):
     cost = device(toy)
     least = cost.of(cost.fastest())
-    bound = Bound.with_level("phone", 1.05 * least, 0.95, 1.1)
+    bound = Bound("phone", 1.05 * least / 1.1, 1.05 * least, 0.95)
     with pytest.raises(InfeasibleError) as refused:
         limits_of([cost], [bound])
     message = str(refused.value)
@@ -55,7 +52,7 @@ def test_a_level_that_even_the_fastest_does_not_reach_is_refused_with_both_numbe
     assert f"{1.05 * least:.4g} ms" in message
     assert f"{least:.4g} ms" in message
     asked = float(message.rsplit("at least ", 1)[1].split()[0])
-    assert limits_of([cost], [Bound.with_level("phone", asked, 0.95, 1.1)])
+    assert limits_of([cost], [Bound("phone", asked / 1.1, asked, 0.95)])
 
 
 def test_bounds_on_macs_and_devices_go_together(toy):
