@@ -93,6 +93,11 @@ def _print(found: Detected) -> None:
             f"times and profile disagree on {len(disputed)}, which stay as they are assumed: "
             f"{'; '.join(disputed)}"
         )
+    for rule in rules.failed_controls:
+        say(
+            f"Warning: {rule.pair} is fused by its times, and cannot be: something else saves "
+            "time here, and other pairs may be called fused for it."
+        )
     for rule in rules.rules:
         if rule.failure is not None:
             say(f"{rule.pair} could not be timed: {rule.failure}")

@@ -98,7 +98,11 @@ def decide(
         elif beyond.high_ms < 0:
             outcome = Outcome.APART
     return Decision(
-        outcome, *(_estimate(values, level) for values in (first, second, saved)), len(saved)
+        outcome,
+        first=_estimate(first, level),
+        second=_estimate(second, level),
+        saved=_estimate(saved, level),
+        rounds=len(saved),
     )
 
 

@@ -52,7 +52,7 @@ def _activations() -> tuple[str, ...]:
 
 
 PAIRS = _catalogue()
-"""All that are tested. Two convolutions are no candidates: a test that calls them fused is off."""
+"""All that are tested."""
 
 CONTROLS = (Pair((DENSE,), DENSE), Pair((DEPTHWISE,), POINTWISE))
 """Pairs that no CPU runtime fuses."""

@@ -13,7 +13,7 @@ from ...core.artefact import SCHEMA, manifest, read_json, write_json
 from ...core.errors import ArtefactError, ConfigError
 from ..condition import Condition
 from .decision import LEVEL, SHARE, Decision, Outcome, decide
-from .pairs import Pair
+from .pairs import CONTROLS, Pair
 
 KIND = "fusion-rules"
 
@@ -114,6 +114,15 @@ class FusionRules:
     @cached_property
     def _verdicts(self) -> dict[Pair, Verdict]:
         return {rule.pair: rule.verdict for rule in self.rules}
+
+    @property
+    def failed_controls(self) -> tuple[Rule, ...]:
+        """Rules of pairs that no runtime fuses, and that are fused by their times.
+
+        Where there are any, something else than fusion saves time on this device.
+        """
+        fused = (rule for rule in self.rules if rule.outcome is Outcome.FUSED)
+        return tuple(rule for rule in fused if rule.pair in CONTROLS)
 
     def verdict(self, first: str | Sequence[str], second: str) -> Verdict:
         """What is held of a pair of primitives; unknown where it was not tested."""

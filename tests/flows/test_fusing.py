@@ -34,9 +34,9 @@ def order(lab, monkeypatch):
 
 
 def test_what_a_device_fuses_is_found_and_kept(lab, order):
-    *steps, found = detect_fusion(order)
+    *_, found = all_ = list(detect_fusion(order))
+    steps = [step for step in all_ if isinstance(step, Progress)]
     assert isinstance(found, Detected)
-    assert all(isinstance(step, Progress) for step in steps)
     assert [step.done for step in steps] == list(range(1, 7))
     assert {step.total for step in steps} == {6}
     assert [rule.outcome for rule in found.rules.rules] == [Outcome.FUSED, Outcome.APART]
@@ -60,6 +60,7 @@ def test_a_prediction_says_which_rules_it_used(lab, campaign, order, tmp_path):
     assumed = predict_file(path, lab.device, model.folder, 0.9)
     assert assumed.fusion == "assumed; detect them with: elat fusion --device toy"
     *_, found = detect_fusion(order)
+    assert isinstance(found, Detected)
     detected = predict_file(path, lab.device, model.folder, 0.9)
     assert detected.fusion.startswith(f"detected ({rules_file}")
     # The blocks of this space were measured whole, so that no rule changes what they take.

@@ -22,7 +22,6 @@ from elat.latency.operators.mbconv import MBConv
 from elat.search.zoo import networks
 
 CONDITION = Condition("x", "onnxruntime", "", Precision.FP32, 1, 1, Method.BLOCK, ())
-BARE = {"activation": Activation.NONE, "norm": Norm.BIAS}
 SUMS = ((("dense",), "add"), (("dense", "add"), "relu"))
 
 
@@ -39,12 +38,17 @@ def program(tmp_path, network):
     return read_program(path)
 
 
+def bare(channels, kernel):
+    """A convolution to 8 channels without an activation."""
+    return Conv(channels, 8, 8, kernel, activation=Activation.NONE, norm=Norm.BIAS)
+
+
 def residual(activation):
     """Two convolutions, and the sum of the second with the input of the first."""
     builder = DagBuilder((4, 8, 8))
     start = builder.add(Conv(4, 8, 8, 1), 0)
     inner = builder.add(Conv(8, 8, 8, 3, activation=Activation.RELU), start)
-    last = builder.add(Conv(8, 8, 8, 3, **BARE), inner)
+    last = builder.add(bare(8, 3), inner)
     total = builder.add(Add(8, 8, activation), last, start)
     builder.add(GlobalPool(8, 8), total)
     return builder.finish()
@@ -81,8 +85,8 @@ def test_nothing_is_joined_that_the_rules_do_not_say(tmp_path, known):
 
 def test_of_two_convolutions_the_later_takes_the_sum(tmp_path):
     builder = DagBuilder((4, 8, 8))
-    left = builder.add(Conv(4, 8, 8, 1, **BARE), 0)
-    right = builder.add(Conv(4, 8, 8, 3, **BARE), 0)
+    left = builder.add(bare(4, 1), 0)
+    right = builder.add(bare(4, 3), 0)
     builder.add(GlobalPool(8, 8), builder.add(Add(8, 8), left, right))
     read = program(tmp_path, builder.finish())
     found = with_fusion(read, rules((("dense",), "add"), (("pointwise",), "add")))
@@ -93,7 +97,7 @@ def test_of_two_convolutions_the_later_takes_the_sum(tmp_path):
 
 def test_a_second_sum_is_not_fused_into_the_same_convolution(tmp_path):
     builder = DagBuilder((8, 8, 8))
-    first = builder.add(Conv(8, 8, 8, 3, **BARE), 0)
+    first = builder.add(bare(8, 3), 0)
     once = builder.add(Add(8, 8), first, 0)
     builder.add(GlobalPool(8, 8), builder.add(Add(8, 8), once, 0))
     found = with_fusion(program(tmp_path, builder.finish()), rules(*SUMS))
@@ -102,7 +106,7 @@ def test_a_second_sum_is_not_fused_into_the_same_convolution(tmp_path):
 
 def test_what_others_read_too_is_not_fused(tmp_path):
     builder = DagBuilder((8, 8, 8))
-    first = builder.add(Conv(8, 8, 8, 3, **BARE), 0)
+    first = builder.add(bare(8, 3), 0)
     once = builder.add(Add(8, 8), first, 0)
     builder.add(GlobalPool(8, 8), builder.add(Add(8, 8), once, first))
     read = program(tmp_path, builder.finish())
@@ -111,7 +115,7 @@ def test_what_others_read_too_is_not_fused(tmp_path):
 
 def test_a_gate_behind_a_convolution_is_fused_where_that_is_known(tmp_path):
     builder = DagBuilder((8, 8, 8))
-    first = builder.add(Conv(8, 8, 8, 3, **BARE), 0)
+    first = builder.add(bare(8, 3), 0)
     gate = builder.add(Activate(8, 8, Activation.SIGMOID), first)
     builder.add(GlobalPool(8, 8), gate)
     read = program(tmp_path, builder.finish())

@@ -9,7 +9,7 @@ import pytest
 
 from elat.core.errors import ArtefactError
 from elat.latency.condition import Condition, Method, Precision
-from elat.latency.fusion.pairs import Pair
+from elat.latency.fusion.pairs import CONTROLS, Pair
 from elat.latency.fusion.rules import (
     FusionRules,
     Rule,
@@ -133,3 +133,10 @@ def test_rules_hold_for_their_own_runtime_alone(tmp_path):
         assert found.rules is None
         assert words in found.said
         assert "elat fusion --device toy" in found.said
+
+
+def test_a_control_that_is_fused_by_its_times_is_told():
+    assert not RULES.failed_controls
+    control = Rule(CONTROLS[0], times(20.0), None)
+    assert replace(RULES, rules=(*RULES.rules, control)).failed_controls == (control,)
+    assert not replace(RULES, rules=(Rule(CONTROLS[0], times(0.0), None),)).failed_controls
