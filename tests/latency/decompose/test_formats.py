@@ -131,6 +131,17 @@ def test_any_chain_is_the_same_in_both_formats(tmp_path, chain):
         assert last == program.outputs or isinstance(chain.operators[-1], GlobalPool)
 
 
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
+@pytest.mark.parametrize("side", [13, 14])
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 1), (3, 2), (5, 2)])
+@pytest.mark.parametrize("pooling", [*Pooling, None])
+def test_pools_are_the_same_in_both(tmp_path, pooling, kernel, stride, side, precision):
+    counts = pooling is not None or kernel == 2
+    pool = Pool(8, side, kernel, stride, pooling or Pooling.AVERAGE, counts)
+    for program in read(tmp_path, pool, precision):
+        assert operators_of(program) == [pool]
+
+
 @pytest.mark.parametrize("name", ["proxyless-tiny", "nas-bench-macro"])
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
 def test_a_network_of_a_space_is_made_of_its_operators_in_both(tmp_path, name, precision):

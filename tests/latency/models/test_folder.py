@@ -6,7 +6,9 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from elat.core.errors import ArtefactError, ConfigError, UnknownNameError
 from elat.latency.condition import Condition, Method, Precision
@@ -145,6 +147,10 @@ def test_a_stored_state_is_read_and_never_refitted(
         made.model.predict(BLOCKS).latency_ms.tobytes()
     )
     path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ArtefactError, match="elat fit"):
+        read_model(tmp_path / "model")
+    # What another version of the model kept has other shapes.
+    path.write_bytes(save({"theta": np.zeros(3)}))
     with pytest.raises(ArtefactError, match="elat fit"):
         read_model(tmp_path / "model")
     path.unlink()
