@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...core.seeding import torch_generator
 from ..table import LatencyTable
-from .evaluate import folds_of
+from .crossing import Crossing
 from .features import Matrix
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _HIDDEN = 32
 _STEPS, _RATE, _DECAY = 250, 0.01, 0.1
 _BATCH = 1024
-_FOLDS, _EACH, _MEMBERS = 4, 2, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,19 +143,11 @@ def cross_trained(
     *,
     rising: NDArray[np.bool_] | None = None,
 ) -> tuple[Networks, Matrix]:
-    """Networks fitted to all rows, and the errors on each row of two fitted without it.
-
-    All are trained side by side. Two members are a little worse than five together, so that the
-    errors are a little too great.
-    """
-    fold_of = folds_of(list(table), _FOLDS, seed)
-    without = np.array([*np.repeat(np.arange(_FOLDS), _EACH), *[_FOLDS] * _MEMBERS])
-    counts = weights[:, None] * (fold_of[:, None] != without)
-    trained = Networks.trained(features, target, counts, seed, rising=rising)
-    votes = trained.only(without < _FOLDS).votes(features)
-    held = fold_of[:, None] == without[without < _FOLDS]
-    errors = target - np.where(held, votes, 0.0).sum(axis=1) / _EACH
-    return trained.only(without == _FOLDS), errors
+    """Networks fitted to all rows, and the errors on each row of two fitted without it."""
+    crossing = Crossing.of(table, seed)
+    trained = Networks.trained(features, target, crossing.counts(weights), seed, rising=rising)
+    votes = trained.only(~crossing.sees_all).votes(features)
+    return trained.only(crossing.sees_all), target - crossing.held(votes).mean(axis=1)
 
 
 def _softplus(values: Matrix) -> Matrix:
