@@ -285,7 +285,7 @@ def _refitted(folder: Path, name: str, table: LatencyTable, seed: int) -> Latenc
     path = folder / STATE
     try:
         return kind.restored(table, seed, load(path.read_bytes()))
-    except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError) as error:
+    except (OSError, SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise ArtefactError(
             f"{path} is missing or damaged ({error}); fit again with: elat fit."
         ) from error
