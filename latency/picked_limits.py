@@ -9,7 +9,8 @@ the model is fitted and the pick is made again, and the margin is the smallest a
 share of picks keeps the bound (a parametric bootstrap: Efron and Tibshirani 1993, section 6.5).
 
 Assumes that errors of the model are independent of each other, of what an architecture is worth
-and, relative to the latency, of its size; and that latency is close to linear in the design.
+and, relative to the latency, of its size; and that latency is close to linear in the design. Where
+errors go with multiply-adds, as those of whole networks do, `picked_errors.py` has the limit.
 """
 
 from __future__ import annotations
