@@ -13,12 +13,12 @@ import errno
 import os
 import signal
 import struct
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from .listener import Listener
 
 CNXN, OPEN, OKAY, WRTE, CLSE, AUTH = (
     int.from_bytes(name, "little")
@@ -53,87 +53,38 @@ class Faults:
     reboot_s: float = 0.5
 
 
-@dataclass
-class Phone:
-    """A phone that listens on a port of loopback while it is in a `with` block.
+class Phone(Listener):
+    """A phone that adb can connect to; what runs on it goes on when its cable is pulled.
 
     Attributes:
         root: Where its files are, and its commands run.
         programs: A folder ahead of this machine's on its commands' path.
         reboots: How often it was restarted.
+        on_restarted: Called when it is there again.
     """
 
-    root: Path
-    programs: Path
-    faults: Faults = field(default_factory=Faults)
-    reboots: int = 0
-    port: int = 0
-    on_restarted: Callable[[], None] = lambda: None
-
-    def __enter__(self) -> Phone:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._connections: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
-        self.plug_in()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.pull_cable()
-        self._await(self._settle())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def __init__(self, root: Path, programs: Path) -> None:
+        super().__init__()
+        self.root = root
+        self.programs = programs
+        self.faults = Faults()
+        self.reboots = 0
+        self.on_restarted: Callable[[], None] = lambda: None
 
     @property
     def serial(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def plug_in(self) -> None:
-        """Let adb connect, on the same port as before."""
-        self._await(self.listen())
-
-    def pull_cable(self) -> None:
-        """Break every connection and take none; what runs on the phone goes on."""
-        self._await(self.unlisten())
-
-    async def listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
-
-    async def unlisten(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for connection in list(self._connections):
-            connection.abort()
-
     async def restart(self) -> None:
         """Go, end every command, and come back after a while."""
-        await self.unlisten()
+        await self._unlisten()
         self.reboots += 1
         await asyncio.sleep(self.faults.reboot_s)
-        await self.listen()
+        await self._listen()
         await asyncio.to_thread(self.on_restarted)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(self, reader, writer)
-        self._connections.add(connection)
-        try:
-            await connection.serve()
-        finally:
-            self._connections.discard(connection)
-
-    async def _settle(self) -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _await(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        await _Connection(self, reader, writer).serve()
 
 
 class _Connection:
@@ -179,7 +130,6 @@ class _Connection:
             stream.feed(None)
         for task in self._tasks:
             task.cancel()
-        self._writer.close()
 
     async def _answer(self) -> None:
         head = await self._reader.readexactly(24)
@@ -304,7 +254,8 @@ class _Shell:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGHUP)
-            process._transport.close()  # its pipes stay open otherwise when this is cancelled
+            # Its pipes stay open otherwise where this is cancelled.
+            process._transport.close()  # type: ignore[attr-defined]
 
     async def _answer(self, process: asyncio.subprocess.Process, has_protocol: bool) -> None:
         streams = [(process.stdout, STDOUT), (process.stderr, STDERR)]

@@ -24,7 +24,7 @@ class Reached:
     link: Link
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ssh_server():
     if reason := sshd.missing_reason():
         pytest.skip(reason)
@@ -40,7 +40,7 @@ def adb_server(running_adb_server, monkeypatch):
     return running_adb_server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_adb_server():
     if reason := phone.missing_reason():
         pytest.skip(reason)

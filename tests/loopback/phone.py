@@ -14,7 +14,7 @@ from pathlib import Path
 from elat.devices.transports.adb import AdbLink
 
 from .adbd import Phone
-from .ports import free_port
+from .listener import free_port
 
 
 @dataclass(frozen=True)

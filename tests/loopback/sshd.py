@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .ports import free_port
+from .listener import free_port
 from .proxy import Cable
 
 _SSHD = "/usr/sbin/sshd"

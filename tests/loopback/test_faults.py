@@ -19,11 +19,12 @@ from elat.core.errors import (
     StorageFullError,
     TransportError,
 )
-from elat.devices.transports import JobStatus, LinkState, Transport
+from elat.devices.transports import LinkState, Transport
 from elat.devices.transports.adb import AdbLink
 from elat.devices.transports.ssh import SshLink
 
 from . import sshd
+from .waiting import when_ended
 
 MEGABYTE = ["head", "-c", "1000000", "/dev/zero"]
 
@@ -50,7 +51,7 @@ def source(tmp_path):
 
 
 def test_a_phone_whose_cable_is_out_is_offline_and_comes_back(adb, loop_phone, adb_server):
-    loop_phone.pull_cable()
+    loop_phone.pull()
     error = refused(DeviceOfflineError, lambda: adb.transport.run(["true"], 5))
     assert error.retry is Retry.LATER
     assert adb.transport.state() is LinkState.OFFLINE
@@ -105,7 +106,7 @@ def test_an_old_phone_has_exit_codes_and_line_ends_too(
     adb.transport.pull("a/b", tmp_path / "back", 20)
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
     adb.transport.start("job", ["sh", "-c", "exit 5"])
-    assert finished(adb, "job").exit_code == 5
+    assert when_ended(adb.transport, "job").exit_code == 5
 
 
 def test_a_full_phone_keeps_what_it_has(adb, loop_phone, source):
@@ -281,24 +282,16 @@ def test_a_job_outlives_the_cable(way, registered, request, tmp_path):
     gate = tmp_path / "gate"
     script = 'while [ ! -e "$1" ]; do sleep 0.05; done; echo done; exit 3'
     way.transport.start("job", ["sh", "-c", script, "x", str(gate)])
-    cable = request.getfixturevalue("loop_phone" if registered == "adb" else "ssh_server")
-    pull = cable.pull_cable if registered == "adb" else cable.cable.pull
-    plug_in = cable.plug_in if registered == "adb" else cable.cable.plug_in
-    pull()
+    if registered == "adb":
+        cable = request.getfixturevalue("loop_phone")
+    else:
+        cable = request.getfixturevalue("ssh_server").cable
+    cable.pull()
     refused(DeviceOfflineError, lambda: way.transport.poll("job"))
     gate.touch()
-    plug_in()
+    cable.plug_in()
     if registered == "adb":
         request.getfixturevalue("adb_server").connect(cable)
-    assert finished(way, "job").exit_code == 3
+    assert when_ended(way.transport, "job").exit_code == 3
     way.transport.pull("job/stdout", tmp_path / "back", 20)
     assert (tmp_path / "back").read_text() == "done\n"
-
-
-def finished(way, job):
-    for _ in range(100):
-        found = way.transport.poll(job)
-        if found.status is not JobStatus.RUNNING:
-            return found
-        time.sleep(0.05)
-    return found

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -22,6 +20,7 @@ from elat.devices.transports import JobStatus, LinkState, Transport, links
 from elat.latency.launcher import start_worker
 
 from ..devices.transports.strategies import PIECES
+from .waiting import appears, ends, when_ended
 
 pytestmark = pytest.mark.parametrize("registered", sorted(links))
 
@@ -197,7 +196,7 @@ def test_a_job_ends_by_itself_with_its_output_in_files(way, tmp_path):
     with pytest.raises(CommandFailedError):
         way.transport.start("job", ["true"])
     gate.touch()
-    assert waited(way, "job").exit_code == 3
+    assert when_ended(way.transport, "job").exit_code == 3
     for name, text in ((job.stdout, "out\n"), (job.stderr, "err\n")):
         way.transport.pull(name, tmp_path / "back", 20)
         assert (tmp_path / "back").read_text() == text
@@ -206,7 +205,7 @@ def test_a_job_ends_by_itself_with_its_output_in_files(way, tmp_path):
     way.transport.forget("job")
     assert way.transport.poll("job").status is JobStatus.UNKNOWN
     way.transport.start("job", ["true"])
-    assert waited(way, "job").exit_code == 0
+    assert when_ended(way.transport, "job").exit_code == 0
 
 
 def test_a_job_is_stopped_with_all_it_started(way):
@@ -260,29 +259,3 @@ def test_a_worker_is_spoken_to_over_it(way):
         assert len(worker.worker) == 32
         worker.send({"group": "nonsense"})
         assert worker.receive(60)["error"]["class"] == "BAD_REQUEST"
-
-
-def waited(way, job):
-    for _ in range(100):
-        found = way.transport.poll(job)
-        if found.status is not JobStatus.RUNNING:
-            return found
-        time.sleep(0.05)
-    return found
-
-
-def appears(path: Path) -> bool:
-    return any((path.is_file() and path.read_text()) or time.sleep(0.05) for _ in range(200))
-
-
-def ends(pid: int) -> bool:
-    """Whether the process is gone, or dead and not yet buried, within some seconds."""
-    for _ in range(200):
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.05)
-    return False

@@ -12,7 +12,7 @@ PIECES = (
     " ", "  ", "\u2028", ",33188", ":", "@", "'\"'\"'", "'; touch CANARY; '", "\\n", "x" * 300,
 )  # fmt: skip
 
-PLAIN = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=12)
+PLAIN = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 WORDS = st.lists(st.one_of(st.sampled_from(PIECES), PLAIN), max_size=6).map("".join)
 """What a program can be given, and a shell would do something else with."""
 

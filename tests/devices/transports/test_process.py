@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +10,8 @@ from hypothesis import strategies as st
 
 from elat.core.errors import UnavailableError
 from elat.devices.transports.process import Kept, run_process
+
+from ...loopback.waiting import ends
 
 
 def test_streams_and_the_exit_code_are_kept_apart():
@@ -26,7 +25,7 @@ def test_a_program_that_is_late_ends_with_all_it_started(tmp_path):
     ended = run_process(["sh", "-c", script], 0.5)
     assert ended.is_late
     assert ended.stdout == b""
-    assert all(is_gone(int((tmp_path / name).read_text())) for name in ("one", "two"))
+    assert all(ends(int((tmp_path / name).read_text())) for name in ("one", "two"))
 
 
 def test_a_child_that_holds_the_output_is_not_waited_for_beyond_the_limit():
@@ -62,15 +61,3 @@ def test_files_serve_as_streams(tmp_path):
 def test_a_program_that_is_not_there_is_told():
     with pytest.raises(UnavailableError, match="no-such-program cannot be run here"):
         run_process(["no-such-program"], 1)
-
-
-def is_gone(pid: int) -> bool:
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.05)
-    return False
