@@ -161,8 +161,9 @@ class SshLink(Link):
         return self.words_here(self._reboot)
 
     def close(self) -> None:
+        # `stop`, for `exit` would end what others do over the same connection.
         if self.unavailable_reason() is None:
-            run_process([*self._ssh("no"), "-O", "exit", "--", self._host], _CLOSE_S)
+            run_process([*self._ssh("no"), "-O", "stop", "--", self._host], _CLOSE_S)
             self._socket().unlink(missing_ok=True)
 
     def _socket(self) -> Path:

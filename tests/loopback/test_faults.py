@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 
@@ -202,6 +203,19 @@ def test_a_command_that_hangs_on_a_host_is_given_up(ssh):
     ssh.transport.run(["true"], 20)
     refused(DeviceHangError, lambda: ssh.transport.run(["sleep", "100"], 0.5))
     assert ssh.transport.state() is LinkState.DEVICE
+
+
+def test_a_process_goes_on_when_another_call_is_given_up(ssh):
+    ssh.transport.run(["true"], 20)
+    with subprocess.Popen(
+        ssh.transport.command_here(["cat"]), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        refused(DeviceHangError, lambda: ssh.transport.run(["sleep", "100"], 0.5))
+        process.stdin.write(b"still here")
+        process.stdin.close()
+        assert process.stdout.read() == b"still here"
 
 
 @pytest.mark.slow
