@@ -12,6 +12,9 @@ from .console import print_json, print_table, progress, say
 
 T = TypeVar("T")
 Seeds = Annotated[int, typer.Option("--seeds", min=2, help="Random draws.")]
+Gnn = Annotated[
+    bool, typer.Option("--gnn", help="Judge graph networks as well, which takes minutes more.")
+]
 
 
 def list_exams(json: bool) -> None:
@@ -36,18 +39,21 @@ def help_nb201(
         int, typer.Option("--samples", min=2, max=400, help="Measured on the new device.")
     ] = 10,
     seeds: Seeds = 20,
+    gnn: Gnn = False,
     json: options.Json = False,
 ) -> None:
     """Predict six new devices from a few samples and nine known ones, as HELP's table 3 does."""
     from ..flows.predictor_exams_few_shot import (
         TARGETS,
         FewShotOrder,
+        Predictor,
         count_few_shot,
         few_shot_rows,
         few_shot_summary,
     )
 
-    order = FewShotOrder(samples, seeds)
+    predictors = tuple(Predictor) if gnn else (Predictor.POOL,)
+    order = FewShotOrder(samples, seeds, predictors=predictors)
     rows = _drawn(few_shot_rows(order), count_few_shot(order), "devices")
     summary = few_shot_summary(order, rows)
     if json:
@@ -65,6 +71,10 @@ def help_nb201(
             *(
                 (f"ours, {name} samples", *_cells(found, "spearman", TARGETS))
                 for name, found in summary["ours"].items()
+            ),
+            *(
+                (f"graph network, {name} samples", *_cells(found, "spearman", TARGETS))
+                for name, found in summary.get("gnn", {}).get("ours", {}).items()
             ),
         ],
         right=range(1, 8),
@@ -92,6 +102,7 @@ def from_scratch(
         str, typer.Option("--sizes", help="Training architectures, with commas.")
     ] = "10,20,50,100,900",
     seeds: Seeds = 5,
+    gnn: Gnn = False,
     json: options.Json = False,
 ) -> None:
     """Learn 27 device columns, each from N of its own architectures, and test on all others."""
@@ -104,7 +115,8 @@ def from_scratch(
         scratch_summary,
     )
 
-    order = ScratchOrder(_sizes(sizes), seeds)
+    methods = tuple(m for m in Method if gnn or m is not Method.GNN)
+    order = ScratchOrder(_sizes(sizes), seeds, methods)
     summary = scratch_summary(
         order, _drawn(scratch_rows(order), count_scratch(order), "training sets")
     )
@@ -126,7 +138,7 @@ def from_scratch(
                 ),
             )
             for found in summary["sizes"]
-            for method in Method
+            for method in methods
             for test in HeldOut
         ],
         right=[0, 3, 4, 5],

@@ -7,7 +7,7 @@ fastest and the slowest tenth, by rank correlation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..core.seeding import numpy_generator
 from ..datasets.corpora.nas_bench_201 import CellCorpus, read_nas_bench_201
+from ..latency.cells.device_embedding import EmbeddedDevices
 from ..latency.cells.few_shot import DevicePool
 from ..latency.cells.regression import CellRegression
 from .predictor_exams import Ceiling, Score, spread
@@ -38,6 +39,9 @@ PUBLISHED: dict[str, tuple[float, ...]] = {
 }
 """Rank correlations in the order of `TARGETS` (Lee et al. 2021, table 3)."""
 GOAL = 0.945
+Vector = NDArray[np.float64]
+Predict = Callable[[NDArray[np.intp], Vector], Vector]
+"""From rows that were measured and their milliseconds to those of all cells of the exam."""
 _POOL, _TEST = slice(0, 900), slice(900, 1900)
 
 
@@ -48,6 +52,13 @@ class Selection(StrEnum):
     DIVERSE = "diverse"
 
 
+class Predictor(StrEnum):
+    """Who predicts a new device: a Gaussian process over known ones, or a graph network."""
+
+    POOL = "pool"
+    GNN = "gnn"
+
+
 @dataclass(frozen=True)
 class FewShotOrder:
     """What `elat exam help-nb201` was asked for."""
@@ -55,16 +66,18 @@ class FewShotOrder:
     samples: int = 10
     seeds: int = 20
     selections: tuple[Selection, ...] = (Selection.RANDOM, Selection.DIVERSE)
+    predictors: tuple[Predictor, ...] = (Predictor.POOL,)
 
 
 @dataclass(frozen=True)
 class FewShotRow:
-    """One test: a device, a way to select, a seed."""
+    """One test: a device, a way to select, a seed, and who predicts."""
 
     device: str
     selection: Selection
     seed: int
     score: Score
+    predictor: Predictor = Predictor.POOL
 
 
 def few_shot_rows(order: FewShotOrder, corpus: CellCorpus | None = None) -> Iterator[FewShotRow]:
@@ -75,6 +88,7 @@ def few_shot_rows(order: FewShotOrder, corpus: CellCorpus | None = None) -> Iter
     """
     corpus = read_nas_bench_201() if corpus is None else corpus
     pool = _known_pool(corpus)
+    predicted_by = {who: _predicting(who, corpus, pool) for who in order.predictors}
     for device in (*TARGETS, *CONTROLS):
         latency_ms = corpus.table.targets([device])[:, 0]
         candidates, tested = _middle(latency_ms[_POOL], 0), _middle(latency_ms[_TEST], _TEST.start)
@@ -82,14 +96,16 @@ def few_shot_rows(order: FewShotOrder, corpus: CellCorpus | None = None) -> Iter
             for seed in range(order.seeds):
                 generator = numpy_generator(seed, "help-nb201", device, "samples")
                 samples = _samples(pool, candidates, order.samples, selection, generator)
-                predicted = pool.predict(samples, latency_ms[samples])
-                score = Score.of(predicted[tested], latency_ms[tested])
-                yield FewShotRow(device, selection, seed, score)
+                for who, predict in predicted_by.items():
+                    predicted = predict(samples, latency_ms[samples])
+                    score = Score.of(predicted[tested], latency_ms[tested])
+                    yield FewShotRow(device, selection, seed, score, who)
 
 
 def count_few_shot(order: FewShotOrder) -> int:
     """How many rows there will be."""
-    return (len(TARGETS) + len(CONTROLS)) * len(order.selections) * order.seeds
+    devices = len(TARGETS) + len(CONTROLS)
+    return devices * len(order.selections) * order.seeds * len(order.predictors)
 
 
 def few_shot_summary(order: FewShotOrder, rows: Sequence[FewShotRow]) -> dict[str, Any]:
@@ -110,10 +126,26 @@ def few_shot_summary(order: FewShotOrder, rows: Sequence[FewShotRow]) -> dict[st
             name: {"devices": dict(zip(TARGETS, values, strict=True)), "mean": _mean(values)}
             for name, values in PUBLISHED.items()
         },
-        "ours": {s.value: _group(s, TARGETS, rows) for s in order.selections},
-        "controls": {s.value: _group(s, CONTROLS, rows) for s in order.selections},
+        **_groups(Predictor.POOL, order, rows),
+        **{
+            who.value: _groups(who, order, rows)
+            for who in order.predictors
+            if who is not Predictor.POOL
+        },
         "ceiling": {device: _ceiling(corpus, device).to_json() for device in TARGETS},
     }
+
+
+def _predicting(who: Predictor, corpus: CellCorpus, pool: DevicePool) -> Predict:
+    if who is Predictor.POOL:
+        return pool.predict
+    cells = corpus.cells[: _TEST.stop]
+    known = EmbeddedDevices.fit(cells[_POOL], corpus.table.of(SOURCES)[_POOL], seed=0)
+
+    def predict(samples: NDArray[np.intp], latency_ms: NDArray[np.float64]) -> Vector:
+        return known.predict(cells, known.tuned(cells[samples], latency_ms))
+
+    return predict
 
 
 def _known_pool(corpus: CellCorpus) -> DevicePool:
@@ -140,6 +172,14 @@ def _samples(
     if selection is Selection.RANDOM:
         return generator.choice(candidates, count, replace=False)
     return pool.diverse(candidates, count, int(generator.choice(candidates)))
+
+
+def _groups(who: Predictor, order: FewShotOrder, rows: Sequence[FewShotRow]) -> dict[str, Any]:
+    own = [row for row in rows if row.predictor is who]
+    return {
+        "ours": {s.value: _group(s, TARGETS, own) for s in order.selections},
+        "controls": {s.value: _group(s, CONTROLS, own) for s in order.selections},
+    }
 
 
 def _group(

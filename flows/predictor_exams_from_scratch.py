@@ -14,6 +14,7 @@ from ..core.seeding import numpy_generator
 from ..datasets.corpora.nas_bench_201 import CellCorpus, read_nas_bench_201
 from ..datasets.corpora.splits import grouped_split, random_split
 from ..latency.cells.features import one_hot
+from ..latency.cells.graph_regression import CellNetworks
 from ..latency.cells.regression import CellRegression
 from ..latency.models.log_ridge import fit_ridge
 from .predictor_exams import Ceiling, Score, spread
@@ -27,6 +28,7 @@ class Method(StrEnum):
 
     OURS = "ours"
     ONE_HOT_RIDGE = "one-hot-ridge"
+    GNN = "gnn"
 
 
 class HeldOut(StrEnum):
@@ -42,6 +44,7 @@ class ScratchOrder:
 
     sizes: tuple[int, ...] = (10, 20, 50, 100, 900)
     seeds: int = 5
+    methods: tuple[Method, ...] = (Method.OURS, Method.ONE_HOT_RIDGE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class ScratchRow:
 
 
 def scratch_rows(order: ScratchOrder, corpus: CellCorpus | None = None) -> Iterator[ScratchRow]:
-    """Yields four rows for each training size and seed.
+    """Yields two rows for each training size, seed and method.
 
     Raises:
         ArtefactError: The corpus is missing or damaged.
@@ -68,8 +71,8 @@ def scratch_rows(order: ScratchOrder, corpus: CellCorpus | None = None) -> Itera
             names = (seed, "from-scratch", size)
             train, rest = random_split(len(corpus.cells), size, numpy_generator(*names))
             apart = grouped_split(corpus.twins, size, numpy_generator(*names)).test
-            for method in Method:
-                predicted = _predicted(method, corpus, train, latency_ms[train])
+            for method in order.methods:
+                predicted = _predicted(method, corpus, train, latency_ms[train], seed)
                 for test, rows in ((HeldOut.ALL, rest), (HeldOut.NO_TWINS, apart)):
                     scores = map(Score.of, predicted[rows].T, latency_ms[rows].T)
                     yield ScratchRow(size, seed, method, test, tuple(scores))
@@ -77,7 +80,7 @@ def scratch_rows(order: ScratchOrder, corpus: CellCorpus | None = None) -> Itera
 
 def count_scratch(order: ScratchOrder) -> int:
     """How many rows there will be."""
-    return len(order.sizes) * order.seeds * len(Method) * len(HeldOut)
+    return len(order.sizes) * order.seeds * len(order.methods) * len(HeldOut)
 
 
 def scratch_summary(order: ScratchOrder, rows: Sequence[ScratchRow]) -> dict[str, Any]:
@@ -100,7 +103,7 @@ def scratch_summary(order: ScratchOrder, rows: Sequence[ScratchRow]) -> dict[str
                     method.value: {
                         test.value: _summary(rows, size, method, test) for test in HeldOut
                     }
-                    for method in Method
+                    for method in order.methods
                 },
             }
             for size in order.sizes
@@ -110,11 +113,18 @@ def scratch_summary(order: ScratchOrder, rows: Sequence[ScratchRow]) -> dict[str
 
 
 def _predicted(
-    method: Method, corpus: CellCorpus, train: NDArray[np.intp], latency_ms: NDArray[np.float64]
+    method: Method,
+    corpus: CellCorpus,
+    train: NDArray[np.intp],
+    latency_ms: NDArray[np.float64],
+    seed: int,
 ) -> NDArray[np.float64]:
     """Of all cells, `(cells, columns)`."""
     if method is Method.OURS:
         return CellRegression.fit(corpus.cells[train], latency_ms).predict(corpus.cells)
+    if method is Method.GNN:
+        networks = CellNetworks.fit(corpus.cells[train], latency_ms, seed=seed)
+        return networks.predict(corpus.cells)
     design = one_hot(corpus.cells)
     fits = [fit_ridge(design[train], column) for column in latency_ms.T]
     found = [design @ fit.coefficients + fit.intercept for fit in fits]

@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 from elat.datasets.corpora.nas_bench_201 import NAS_BENCH_201, read_nas_bench_201
 from elat.datasets.corpora.nas_bench_macro import NAS_BENCH_MACRO
 from elat.flows import predictor_exams_few_shot as few_shot
+from elat.flows import predictor_exams_from_scratch as from_scratch
 from elat.flows.predictor_exams import EXAMS, Ceiling, Score, spread
 from elat.flows.predictor_exams_constrained import (
     ConstrainedOrder,
@@ -33,6 +34,7 @@ from elat.flows.predictor_exams_few_shot import (
     TARGETS,
     FewShotOrder,
     FewShotRow,
+    Predictor,
     Selection,
     count_few_shot,
     few_shot_rows,
@@ -174,6 +176,41 @@ class TestFewShot:
         assert seen["shape"] == (900, 9)
         assert np.array_equal(seen["ms"], corpus.table.of(SOURCES)[:900])
 
+    def test_graph_networks_see_known_devices_on_the_pool_and_the_samples_alone(
+        self, published, monkeypatch
+    ):
+        fitted, tuned = [], []
+
+        class Known:
+            @classmethod
+            def fit(cls, cells, latency_ms, *, seed):
+                fitted.append(latency_ms)
+                return cls()
+
+            def tuned(self, cells, latency_ms):
+                tuned.append(latency_ms)
+
+            def predict(self, cells, device):
+                return np.arange(len(cells)) + 1.0
+
+        corpus = read_nas_bench_201()
+        exact = corpus.table.of(SOURCES)[:1900]
+        pool = DevicePool.of(corpus.cells[:1900], exact / np.median(exact, axis=0))
+        monkeypatch.setattr(few_shot, "_known_pool", lambda found: pool)
+        monkeypatch.setattr(few_shot, "EmbeddedDevices", Known)
+        monkeypatch.setattr(few_shot, "CONTROLS", CONTROLS[:1])
+        order = FewShotOrder(10, 2, (Selection.RANDOM,), tuple(Predictor))
+        rows = [*few_shot_rows(order, corpus)]
+        assert len(rows) == count_few_shot(order) == 7 * 2 * 2
+        assert np.array_equal(*fitted, corpus.table.of(SOURCES)[:900])
+        assert [len(latency_ms) for latency_ms in tuned] == [10] * 14
+        summary = few_shot_summary(order, rows)
+        ours, other = (
+            found["ours"]["random"]["mean"]["spearman"]["mean"]
+            for found in (summary, summary["gnn"])
+        )
+        assert ours > 0.88 and abs(other) < 0.2
+
     def test_means_are_over_devices_and_spread_is_over_seeds(self, published):
         rows = [
             FewShotRow(device, Selection.RANDOM, seed, Score(0.1 * seed + 0.01 * n, 0, 0))
@@ -202,6 +239,22 @@ class TestFromScratch:
         assert ours > 0.9 and ours > plain + 0.1
         assert set(summary["devices"]) == set(DEVICES)
         json.dumps(summary, allow_nan=False)
+
+    def test_graph_networks_are_judged_where_asked(self, published, monkeypatch):
+        class Networks:
+            @classmethod
+            def fit(cls, cells, latency_ms, *, seed):
+                assert latency_ms.shape == (len(cells), 27) == (12, 27)
+                return cls()
+
+            def predict(self, cells):
+                return np.tile(np.arange(len(cells))[:, None] + 1.0, (1, 27))
+
+        monkeypatch.setattr(from_scratch, "CellNetworks", Networks)
+        order = ScratchOrder((12,), 2, (Method.GNN,))
+        rows = [*scratch_rows(order)]
+        assert len(rows) == count_scratch(order) == 4
+        assert {row.method for row in rows} == {Method.GNN}
 
 
 class TestConstrained:

@@ -50,7 +50,7 @@ def asked(w: dict[str, torch.Tensor], graphs: Graphs) -> np.ndarray:
 
 
 def silu(x: np.ndarray) -> np.ndarray:
-    return x / (1 + np.exp(-x))
+    return np.asarray(x / (1 + np.exp(-x)))
 
 
 def by_loops(w: dict[str, torch.Tensor], graph: Graphs, member: int) -> float:
