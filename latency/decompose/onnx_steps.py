@@ -14,7 +14,7 @@ from onnx import NodeProto
 from ..graph.ir import Activation, Pooling
 from . import steps as does
 from .onnx_graph import OnnxGraph, attribute
-from .steps import Does, Step, Steps, UnknownStepError, Window, is_affine, same_edges
+from .steps import Does, Step, Steps, UnknownStepError, Window, is_affine, same_edges, told
 
 _FREE = frozenset({"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast"})
 
@@ -40,22 +40,10 @@ def _step(graph: OnnxGraph, node: NodeProto) -> Step:
     return Step(
         (graph.name(node),),
         node.op_type,
-        _does(graph, node),
+        told(node.op_type, _FREE, _KINDS, graph, node),
         tuple(graph.inputs(node)),
         node.output[0],
     )
-
-
-def _does(graph: OnnxGraph, node: NodeProto) -> Does:
-    if node.op_type in _FREE:
-        return does.Free()
-    read = _KINDS.get(node.op_type)
-    if read is None:
-        return does.Unknown("no operator does that")
-    try:
-        return read(graph, node)
-    except UnknownStepError as reason:
-        return does.Unknown(str(reason))
 
 
 def _one(node: NodeProto, name: str, default: list[int]) -> int:
@@ -119,7 +107,10 @@ def _linear(graph: OnnxGraph, node: NodeProto) -> Does:
         raise UnknownStepError("both factors are computed")
     if given is None or made is None or len(given) != 2 or len(made) != 2:
         raise UnknownStepError("it is no layer on a vector")
-    return does.Layer(given[1], made[1], len(node.input) > 2, _saturation(graph, node))
+    # Few logits may all have been above 0 when the limits were found.
+    is_last = node.output[0] in graph.outputs
+    activation = Activation.NONE if is_last else _saturation(graph, node)
+    return does.Layer(given[1], made[1], len(node.input) > 2, activation)
 
 
 def _norm(graph: OnnxGraph, node: NodeProto) -> Does:

@@ -7,9 +7,9 @@ are in the file.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -17,6 +17,8 @@ from ...core.errors import ConfigError
 from ..graph.ir import Activation, Pooling
 from ..precision import Precision
 
+G = TypeVar("G")
+N = TypeVar("N")
 Shape = tuple[int, ...]
 Edges = tuple[int, int, int, int]
 """Rows and columns of padding: top, left, bottom, right."""
@@ -219,6 +221,25 @@ class Steps:
         if len(shape) != 4 or shape[2] != shape[3]:
             raise UnknownStepError(f"{name} is no square image but {'x'.join(map(str, shape))}")
         return shape[1], shape[2]
+
+
+def told(
+    kind: str,
+    free: Collection[str],
+    readers: Mapping[str, Callable[[G, N], Does]],
+    graph: G,
+    node: N,
+) -> Does:
+    """What `node` does, by the readers of its format; unknown where none can say."""
+    if kind in free:
+        return Free()
+    read = readers.get(kind)
+    if read is None:
+        return Unknown("no operator does that")
+    try:
+        return read(graph, node)
+    except UnknownStepError as reason:
+        return Unknown(str(reason))
 
 
 def same_edges(side: int, out_side: int, reach: int, stride: int, *, is_lower: bool) -> Edges:

@@ -19,6 +19,7 @@ from .steps import (
     Window,
     is_affine,
     same_edges,
+    told,
 )
 from .tflite_graph import TfliteGraph, TfliteNode
 
@@ -54,19 +55,13 @@ def _channels_first(shape: Shape) -> Shape:
 
 def _step(graph: TfliteGraph, node: TfliteNode) -> Step:
     reads = tuple(map(graph.tensor, graph.inputs(node)))
-    return Step((graph.name(node),), node.kind, _does(graph, node), reads, graph.name(node))
-
-
-def _does(graph: TfliteGraph, node: TfliteNode) -> Does:
-    if node.kind in _FREE:
-        return does.Free()
-    read = _KINDS.get(node.kind)
-    if read is None:
-        return does.Unknown("no operator does that")
-    try:
-        return read(graph, node)
-    except UnknownStepError as reason:
-        return does.Unknown(str(reason))
+    return Step(
+        (graph.name(node),),
+        node.kind,
+        told(node.kind, _FREE, _KINDS, graph, node),
+        reads,
+        graph.name(node),
+    )
 
 
 def _inside(node: TfliteNode) -> Activation:

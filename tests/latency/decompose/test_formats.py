@@ -37,7 +37,9 @@ ACTIVATIONS = (Activation.NONE, Activation.RELU, Activation.RELU6, Activation.HS
 
 def read(folder, operator, precision=Precision.FP32):
     """The program of each format, the first one ONNX."""
-    module = operator.build().eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = operator.build().eval()
     random = np.random.default_rng(0)
     sample = tuple(
         random.standard_normal((1, *shape), np.float32) for shape in operator.input_shapes
@@ -127,8 +129,6 @@ def test_any_chain_is_the_same_in_both_formats(tmp_path, chain):
     for program in (onnx, tflite):
         names = [name for part in program.parts for name in part.nodes]
         assert len({*names, *program.free}) == len(names) + len(program.free) == program.nodes
-        last = {part.writes for part in program.parts[-1:]}
-        assert last == program.outputs or isinstance(chain.operators[-1], GlobalPool)
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
@@ -192,7 +192,7 @@ def test_a_batch_norm_behind_a_bare_convolution_is_folded_where_the_runtime_fold
 
 def test_activations_that_a_quantised_file_leaves_to_its_limits_are_found(tmp_path):
     gated = MBConv(8, 8, 8, 3, expand=3, se=True)
-    chain = Chain((Conv(3, 8, 16, 3, 2), gated, GlobalPool(8, 8), Linear(8, 4)))
+    chain = Chain((Conv(3, 8, 16, 3, 2), gated, GlobalPool(8, 8), Linear(8, 1)))
     for program in read(tmp_path, chain, Precision.INT8):
         assert tuple(operators_of(with_blocks(program))) == chain.operators
 
