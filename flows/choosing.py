@@ -174,14 +174,14 @@ def _stock(
     """What the store holds now; asked once for each batch."""
     condition, protocol = campaign.condition.of_models, campaign.protocol
     method = METHODS[campaign.condition.method]
-    completed = campaign.store.completed(condition, protocol)
     return Stock(
         cases={o: method.cases(Subjects((o,))) for o in operators},
         entries=known_entries(campaign, space),
         counts=campaign.store.launch_counts(condition),
-        wanted=lambda case: 0 if case in completed else protocol.max_launches,
+        wanted=lambda case: protocol.max_launches,
         launch_s=pace.launch_s,
         again=protocol.min_launches,
+        completed=campaign.store.completed(condition, protocol),
     )
 
 

@@ -56,6 +56,7 @@ class Stock:
         wanted: Launches that a first measurement of a case takes at most.
         launch_s: Seconds of one launch of a case.
         again: Launches that measuring once more adds.
+        completed: Cases of which a first measurement needs no more.
     """
 
     cases: Mapping[Operator, Collection[Operator]]
@@ -64,12 +65,14 @@ class Stock:
     wanted: Callable[[Operator], int]
     launch_s: Callable[[Operator], float]
     again: int
+    completed: Collection[Operator] = ()
 
     def first(self, operator: Operator) -> Offer:
         """Measuring an operator that is not known."""
         work: dict[Hashable, float] = {}
         for case in self.cases[operator]:
-            work |= self._launches(case, self.wanted(case))
+            if case not in self.completed:
+                work |= self._launches(case, self.wanted(case))
         return Offer(operator, noise_variance(), work)
 
     def repeat(self, operator: Operator) -> Offer:
