@@ -15,8 +15,10 @@ from math import log, log1p
 import numpy as np
 from numpy.typing import NDArray
 
+from ..condition import Method
 from ..operators import Operator
 from .executed import Primitive, primitives
+from .layout_features import net_row, net_us
 
 Matrix = NDArray[np.float64]
 
@@ -58,16 +60,21 @@ class ExecutedSpace:
     Attributes:
         kinds: Kinds of primitives seen, sorted.
         element_bytes: Bytes of one tensor element at the table's precision.
+        method: Where the table is of ONNX Runtime's and of differences, what these are of
+            (`layout_features.py`); None elsewhere.
     """
 
     kinds: tuple[str, ...]
     element_bytes: int
+    method: Method | None = None
 
     @classmethod
-    def of(cls, operators: Sequence[Operator], element_bytes: int) -> ExecutedSpace:
+    def of(
+        cls, operators: Sequence[Operator], element_bytes: int, method: Method | None = None
+    ) -> ExecutedSpace:
         """The columns that `operators` span."""
         seen = {p.kind for operator in operators for p in primitives(operator)}
-        return cls(tuple(sorted(seen)), element_bytes)
+        return cls(tuple(sorted(seen)), element_bytes, method)
 
     def matrix(self, operators: Sequence[Operator]) -> Matrix:
         """Features of `operators`, at least one and none free, `(operators, columns)`.
@@ -78,8 +85,15 @@ class ExecutedSpace:
         for operator in operators:
             shares = _shares(operator)
             kinds = [log1p(10 * shares.get(kind, 0.0)) for kind in self.kinds]
-            rows.append([*_row(operator, self.element_bytes), *kinds])
+            net = () if self.method is None else net_row(operator, self.method)
+            rows.append([*_row(operator, self.element_bytes), *kinds, *net])
         return np.array(rows, np.float64)
+
+    def nominal_us(self, operators: Sequence[Operator]) -> Matrix:
+        """Roughly what `operators`, none free, take, in microseconds, `(operators,)`."""
+        if self.method is None:
+            return np.array([nominal_operator_us(o) for o in operators])
+        return np.array([net_us(o, self.method) for o in operators])
 
 
 def _shares(operator: Operator) -> dict[str, float]:

@@ -219,12 +219,12 @@ class _Layout:
         if made is None:
             return False
         is_swish = step.op == "HardSwish"
-        if not _is_fusible(made) or (is_swish and step.writes.name == self.output):
-            if is_swish:
-                return False
-            self._take(step.reads[0])
-            return self._make(step)
+        fuses = _is_fusible(made) and not (is_swish and step.writes.name == self.output)
+        if is_swish and not fuses:
+            return False
         self._take(step.reads[0])
+        if not fuses:
+            return self._make(step)
         made.maker.activation = step.op
         self._grow(step, made)
         return True
@@ -246,7 +246,7 @@ class _Layout:
         return True
 
     def _take(self, value: Value) -> None:
-        """Read `value` in blocks: or after a ReorderInput that all such readers share."""
+        """Read `value` in blocks, if need be after a ReorderInput that all such readers share."""
         if value.name in self.blocked:
             self.blocked[value.name].plain_uses -= 1
         else:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..operators import Operator
 from ..table import LatencyTable
-from .executed_features import ExecutedSpace, nominal_operator_us
+from .executed_features import ExecutedSpace
 from .features import FeatureSpace, Matrix, log_targets
+from .layout_features import difference_method
 from .log_ridge import LogRidge
 from .noise import noise_weights, standard_errors
 
@@ -46,7 +47,8 @@ class Rows:
         """
         operators = list(table)
         space = FeatureSpace.of(table)
-        executed = ExecutedSpace.of(operators, space.element_bytes)
+        method = difference_method(table.condition)
+        executed = ExecutedSpace.of(operators, space.element_bytes, method)
         features = np.hstack([space.matrix(operators), executed.matrix(operators)])
         kinds = space.kind_indices(operators)
         return cls(space, executed, features, kinds, log_targets(table), standard_errors(table))
@@ -96,14 +98,15 @@ class NominalStart(Start):
     """What the executed loops take nominally, times one factor for the whole table."""
 
     def __init__(self, rows: Rows, operators: Sequence[Operator]) -> None:
-        plain = rows.target - np.log([nominal_operator_us(o) for o in operators])
+        self._executed = rows.executed
+        plain = rows.target - np.log(self._executed.nominal_us(operators))
         spread = plain - np.median(plain)
         self.weights = noise_weights(spread, rows.errors)
         self._level = float(np.average(plain, weights=self.weights))
         self.residuals = plain - self._level
 
     def predict_log(self, operators: Sequence[Operator]) -> Matrix:
-        return self._level + np.log([nominal_operator_us(o) for o in operators])
+        return self._level + np.log(self._executed.nominal_us(operators))
 
 
 def starts_of(rows: Rows, table: LatencyTable, *, is_quadratic: bool) -> tuple[Start, ...]:

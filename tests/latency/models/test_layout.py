@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ import pytest
 from elat.core.seeding import torch_generator
 from elat.latency.artefacts import export
 from elat.latency.condition import Method
+from elat.latency.graph.ir import Activation
 from elat.latency.methods import METHODS
 from elat.latency.methods.recipe import RecipeMethod
 from elat.latency.models.executed import hollow_graph
 from elat.latency.models.layout import RunNode, run_nodes
 from elat.latency.operators import Operator
-from elat.latency.operators.activations import Activation
 from elat.latency.operators.add import Add
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.channel_slice import ChannelSlice
@@ -32,7 +33,7 @@ Signature = tuple[Any, ...]
 _CONSTANTS = frozenset({"Conv", "Gemm", "BatchNormalization"})
 
 
-def models(operators: list[Operator], method: Method = Method.IN_SITU) -> list[Operator]:
+def models(operators: Iterable[Operator], method: Method = Method.IN_SITU) -> list[Operator]:
     """What is measured for `operators`."""
     timing = METHODS[method]
     assert isinstance(timing, RecipeMethod)
