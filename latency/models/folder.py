@@ -34,6 +34,7 @@ from . import latency_models
 from .base import LatencyModel, StoredModel
 from .evaluate import HeldOut, noise
 from .lookup import Lookup
+from .starts import features_version
 
 KIND = "latency-model"
 TABLE = "table.yaml"
@@ -154,7 +155,11 @@ def write_fitted(
             seed=fitted.seed,
             parents={"table": table.sha256, **(parents or {})},
         )
-        write_json(made / MANIFEST, {**record, "probes_ms": _probes(model, table)})
+        told = {
+            "features": features_version(table.condition),
+            "probes_ms": _probes(model, table),
+        }
+        write_json(made / MANIFEST, {**record, **told})
         if folder.exists():
             folder.rename(Path(temporary) / "old")
         made.rename(folder)
@@ -220,13 +225,15 @@ def read_model(path: Path) -> LoadedModel:
         raise ArtefactError(
             f"{path} holds another table than the one it was fitted to; fit again with: elat fit."
         )
-    model = _refitted(path, name, table, seed)
-    found = _probes(model, table)
-    if len(found) != len(probes) or not np.allclose(found, probes, rtol=1e-6, atol=0):
+    try:
+        model = _checked(path, name, table, seed, probes)
+    except ArtefactError as error:
+        if record.get("features", 1) == features_version(table.condition):
+            raise
         raise ArtefactError(
-            f"The model {name} in {path} no longer predicts what it did when it was written (its "
-            "library has changed); fit again with: elat fit."
-        )
+            f"The model {name} in {path} was fitted by another version, which described operators "
+            f"on {table.condition} otherwise; fit again with: elat fit."
+        ) from error
     held = HeldOut.from_json(read_json(path / HELD_OUT))
     calibration = _read_calibration(path, _identity(name, table.sha256, seed))
     return LoadedModel(model, name, table, seed, held, calibration, path, space)
@@ -268,6 +275,25 @@ def _write_state(path: Path, model: StoredModel) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in model.state().items()}
     with replacing(path) as temporary:
         temporary.write_bytes(save(arrays))
+
+
+def _checked(
+    folder: Path, name: str, table: LatencyTable, seed: int, probes: Sequence[float]
+) -> LatencyModel:
+    """The model as `_refitted` gives it, which predicts the `probes` that were kept."""
+    model = _refitted(folder, name, table, seed)
+    try:
+        found = _probes(model, table)
+    except ValueError as error:
+        raise ArtefactError(
+            f"{folder / STATE} holds arrays of other shapes ({error}); fit again with: elat fit."
+        ) from error
+    if len(found) != len(probes) or not np.allclose(found, probes, rtol=1e-6, atol=0):
+        raise ArtefactError(
+            f"The model {name} in {folder} no longer predicts what it did when it was written "
+            "(its library has changed); fit again with: elat fit."
+        )
+    return model
 
 
 def _refitted(folder: Path, name: str, table: LatencyTable, seed: int) -> LatencyModel:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..condition import Condition
 from ..operators import Operator
 from ..table import LatencyTable
 from .executed_features import ExecutedSpace
@@ -19,6 +20,15 @@ from .noise import noise_weights, standard_errors
 
 MANY = 2000
 """Operators beyond which models save effort."""
+
+
+def features_version(condition: Condition) -> int:
+    """The number of the features that models of `condition` are fitted to.
+
+    It is raised where they change, so that models fitted to older ones are told apart: 1 are those
+    of an operator alone, 2 add what is left of a difference of models.
+    """
+    return 1 if difference_method(condition) is None else 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,39 @@ def test_a_stored_state_is_read_and_never_refitted(
     path.unlink()
     with pytest.raises(ArtefactError, match="missing"):
         read_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["gaussian-process", "xgboost", "mlp"])
+def test_a_model_of_older_features_is_refused_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    condition = replace(
+        CONDITION,
+        runtime="onnxruntime",
+        method=Method.IN_SITU,
+        options=(("graph_level", "all"), ("spinning", False)),
+    )
+    table = LatencyTable(condition, "simulated", TABLE.entries)
+    path = tmp_path / "model" / "manifest.json"
+    with monkeypatch.context() as older:
+        older.setattr("elat.latency.models.starts.difference_method", lambda _: None)
+        written(tmp_path / "model", name, table)
+    # As manifests were before they told the version.
+    record = json.loads(path.read_text())
+    assert record.pop("features") == 1
+    path.write_text(json.dumps(record))
+    with pytest.raises(ArtefactError, match="another version"):
+        read_model(tmp_path / "model")
+    written(tmp_path / "model", name, table)
+    assert json.loads(path.read_text())["features"] == 2
+    assert read_model(tmp_path / "model").name == name
+
+
+def test_a_model_that_uses_no_features_is_read_whatever_they_were(tmp_path: Path) -> None:
+    written(tmp_path / "model", "ridge")
+    path = tmp_path / "model" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "features": 7}))
+    assert read_model(tmp_path / "model").name == "ridge"
 
 
 def test_nothing_there_names_the_commands(tmp_path: Path) -> None:
