@@ -12,6 +12,7 @@ ElatError                       exit code 1
 │       ├── ConnectionLostError    it was gone in the middle
 │       ├── StorageFullError       it has no room left
 │       ├── WrongArchitectureError  a program is built for another processor
+│       ├── DeviceSetAsideError    it failed too often in a row, or somebody else uses it
 │       └── CommandFailedError     a command ended with another exit code than 0
 ├── MeasurementError            4  the device was asked and gave no usable answer
 │   ├── UnsupportedOperatorError   the runtime cannot compile or run the operator
@@ -114,6 +115,10 @@ class StorageFullError(TransportError):
 
 class WrongArchitectureError(TransportError):
     """A program is built for another processor than the device has."""
+
+
+class DeviceSetAsideError(TransportError):
+    """The device failed too often in a row, or somebody else is using it."""
 
 
 class CommandFailedError(TransportError):

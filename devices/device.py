@@ -23,6 +23,7 @@ class DeviceKind(StrEnum):
     LOCAL_GPU = "local_gpu"
     SIMULATED = "simulated"
     ANDROID_ADB = "android_adb"
+    SSH = "ssh"
 
 
 class Gates(Settings):
@@ -84,6 +85,33 @@ class _Transport(Settings):
     serial: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
 
 
+class Ssh(Settings):
+    """How ssh reaches a board or server, and where elat works there.
+
+    Attributes:
+        host: A machine's name or address, or a name of the ssh configuration.
+        user: Who logs in, and `port`: where; by default as the ssh configuration says.
+        identity: File of the private key to use; by default as the ssh configuration says.
+        config: An ssh configuration to use in place of the user's own.
+        folder: Work folder; a relative one is below the login folder.
+        python: The Python, 3.11 or later, that has numpy, pydantic, PyYAML and the runtime.
+    """
+
+    host: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    user: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    identity: str | None = Field(default=None, pattern=r"^[^%\x00-\x1f\x7f-][^%\x00-\x1f\x7f]*$")
+    config: Path | None = None
+    folder: str = Field(default=".cache/elat", min_length=1)
+    python: str = Field(default="python3", pattern=r"^[^~\x00-\x1f\x7f-][^\x00-\x1f\x7f]*$")
+
+    @property
+    def address(self) -> str:
+        """What ssh is given: `host`, `user@host` or `ssh://user@host:port`."""
+        who = self.host if self.user is None else f"{self.user}@{self.host}"
+        return who if self.port is None else f"ssh://{who}:{self.port}"
+
+
 class _Card(Settings):
     schema_: int = Field(alias="schema")
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -95,11 +123,18 @@ class _Card(Settings):
     gpu: Gpu | None = None
     power: Power | None = None
     transport: _Transport | None = None
+    ssh: Ssh | None = None
 
     @model_validator(mode="after")
     def _has_a_serial_where_needed(self) -> Self:
         if (self.kind is DeviceKind.ANDROID_ADB) != (self.transport is not None):
             raise ValueError("transport.serial is for kind android_adb, which needs it")
+        return self
+
+    @model_validator(mode="after")
+    def _has_an_ssh_section_where_needed(self) -> Self:
+        if (self.kind is DeviceKind.SSH) != (self.ssh is not None):
+            raise ValueError("the section ssh is for kind ssh, which needs it: ssh: {host: pi}")
         return self
 
     @model_validator(mode="after")
@@ -121,6 +156,7 @@ class Device:
         gpu: The GPU that is measured on, or None.
         power: The meter that the card names, or None to take what the machine has.
         serial: How adb calls the phone; None for what is not reached by adb.
+        ssh: How ssh reaches it; None for what is not reached by ssh.
     """
 
     id: str
@@ -133,6 +169,7 @@ class Device:
     gpu: Gpu | None = None
     power: Power | None = None
     serial: str | None = None
+    ssh: Ssh | None = None
 
     @property
     def is_here(self) -> bool:
@@ -157,7 +194,16 @@ def read_card(path: Path) -> Device:
         ArtefactError: The file is missing or not YAML.
         ConfigError: A key is unknown, missing or out of range.
     """
-    card = parse(_Card, read_yaml(path), str(path))
+    return device_of(read_yaml(path), str(path))
+
+
+def device_of(data: Any, where: str) -> Device:
+    """The device that a card's document `data` describes; `where` is its name in messages.
+
+    Raises:
+        ConfigError: A key is unknown, missing or out of range.
+    """
+    card = parse(_Card, data, where)
     return Device(
         id=card.id,
         kind=card.kind,
@@ -169,7 +215,26 @@ def read_card(path: Path) -> Device:
         gpu=card.gpu,
         power=card.power,
         serial=card.transport.serial if card.transport else None,
+        ssh=card.ssh,
     )
+
+
+def card_there(device: Device) -> dict[str, Any]:
+    """The card by which a machine elsewhere knows itself as `device`, as a JSON object."""
+    card: dict[str, Any] = {
+        "schema": 1,
+        "id": device.id,
+        "kind": str(DeviceKind.LOCAL_GPU if device.gpu else DeviceKind.LOCAL_CPU),
+        "runtime": dict(device.runtime),
+        "cpu": {"affinity": device.affinity, "turbo": device.turbo},
+        "gates": device.gates.model_dump(mode="json"),
+    }
+    for name, section in (("gpu", device.gpu), ("power", device.power)):
+        if section is not None:
+            card[name] = section.model_dump(mode="json")
+    if device.affinity is not None:
+        card["cpu"]["affinity"] = list(device.affinity)
+    return card
 
 
 def card_paths() -> dict[str, Path]:

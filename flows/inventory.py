@@ -32,8 +32,15 @@ def describe_device(device: Device) -> dict[str, Any]:
         "batch": section.batch,
         "threads": section.threads,
         "method": str(section.method),
-        "reason": device.elsewhere_reason or runtimes[section.name]().unavailable_reason(),
+        "reason": _reason(device, section.name),
     }
+
+
+def _reason(device: Device, runtime: str) -> str | None:
+    """Why `device` cannot be measured; a board is not asked."""
+    if device.kind is DeviceKind.SSH:
+        return None
+    return device.elsewhere_reason or runtimes[runtime]().unavailable_reason()
 
 
 def examine_device(device: Device) -> list[Check]:
@@ -41,6 +48,10 @@ def examine_device(device: Device) -> list[Check]:
     from ..devices.doctor import examine
     from ..latency.examination import runtime_checks
 
+    if device.kind is DeviceKind.SSH:
+        from ..latency.remote.doctor import examine_board
+
+        return examine_board(device)
     is_here = device.kind is not DeviceKind.ANDROID_ADB
     return examine(device, extra_checks=runtime_checks(device) if is_here else ())
 

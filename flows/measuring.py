@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.artefact import elat_home
 from ..core.errors import MeasurementError, MissingOperatorError, UnavailableError
 from ..core.seeding import torch_generator
-from ..devices.device import Device
+from ..devices.device import Device, DeviceKind
 from ..devices.state import fingerprint
 from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition, Method
@@ -21,6 +22,7 @@ from ..latency.measure import Progress, Stage, measure
 from ..latency.measurement import Failure
 from ..latency.methods import METHODS, Evidence, Subjects
 from ..latency.operators import Operator
+from ..latency.place import Place
 from ..latency.profiling.parts import profile_operator
 from ..latency.profiling.passes import Effort, unavailable_reason
 from ..latency.profiling.profile import Profile
@@ -105,22 +107,34 @@ def measure_cases(
     """Measure `cases` (whole networks, hosts) as they stand.
 
     Raises:
-        UnavailableError: The device is not this machine.
+        UnavailableError: The device is neither this machine nor within reach.
     """
     if reason := campaign.device.elsewhere_reason:
         raise UnavailableError(reason)
-    yield from measure(
-        cases,
-        campaign.condition.of_models,
-        campaign.protocol,
-        campaign.store,
-        campaign.cache,
-        seed=campaign.seed,
-        emphasis=emphasis or {},
-        affinity=campaign.device.affinity,
-        temperature_limit_c=campaign.device.gates.temperature_max_c,
-        energy=campaign.energy,
-    )
+    condition = campaign.condition.of_models
+    with _place(campaign.device, condition) as place:
+        yield from measure(
+            cases,
+            condition,
+            campaign.protocol,
+            campaign.store,
+            campaign.cache,
+            seed=campaign.seed,
+            emphasis=emphasis or {},
+            affinity=campaign.device.affinity,
+            place=place,
+            temperature_limit_c=campaign.device.gates.temperature_max_c,
+            energy=campaign.energy,
+        )
+
+
+def _place(device: Device, condition: Condition) -> AbstractContextManager[Place | None]:
+    """Where workers run; None is this machine."""
+    if device.kind is not DeviceKind.SSH:
+        return nullcontext()
+    from ..latency.remote.board import open_board
+
+    return open_board(device, condition)
 
 
 def profile_cases(campaign: Campaign, cases: tuple[Operator, ...]) -> Iterator[Progress]:
@@ -129,6 +143,11 @@ def profile_cases(campaign: Campaign, cases: tuple[Operator, ...]) -> Iterator[P
     Raises:
         UnavailableError: The runtime has no profiler, or it is not reachable here.
     """
+    if cases and campaign.device.kind is DeviceKind.SSH:
+        raise UnavailableError(
+            f"Models are profiled on this machine alone, and {campaign.device.id} is another one; "
+            "choose the method block, slope, isolated or in_situ in its card."
+        )
     condition = campaign.condition.of_models
     known = campaign.store.profiles(condition)
     todo = [case for case in cases if case not in known]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ..core.config import Settings, parse
 from ..core.errors import ConfigError
-from ..devices.device import Device, Gpu
+from ..devices.device import Device, DeviceKind, Gpu
 from .precision import Precision
 from .runtimes import runtimes
 from .sample import Clock, Interval
@@ -104,8 +104,13 @@ class Condition:
 
         Raises:
             ConfigError: The section has unknown keys or values, or names an unknown runtime.
-            UnavailableError: The runtime is not installed.
+            UnavailableError: The runtime is not installed; or it is a board that has not been
+                asked yet and does not answer.
         """
+        if device.kind is DeviceKind.SSH:
+            from .remote.conditions import condition_of
+
+            return condition_of(device)
         section = runtime_section(device)
         runtime = runtimes[section.name]()
         if section.precision not in runtime.precisions:

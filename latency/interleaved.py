@@ -24,6 +24,7 @@ from .launch import Launch
 from .measure import MAX_ATTEMPTS, PERMANENT, Progress, Stage
 from .measurement import Failure
 from .operators import Operator
+from .place import Here
 from .protocol import Protocol
 from .request import error_class
 from .rounds import Case, Outcome, Plan, time_groups
@@ -87,7 +88,7 @@ class _Side:
             protocol,
             cache.artefact(sentinel(), contender.condition).folder.resolve(),
             contender.affinity,
-            contender.command,
+            Here(contender.command),
         )
 
     def is_hopeless(self, operator: Operator) -> bool:

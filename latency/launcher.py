@@ -22,10 +22,23 @@ _END_S = 5.0
 
 
 class WorkerLostError(MeasurementError):
-    """The worker ended, hung or answered nonsense; `error_class` says which."""
+    """The worker ended, hung or answered nonsense; `error_class` says which.
 
-    def __init__(self, error_class: str, message: str) -> None:
+    Attributes:
+        last_words: The end of its standard error where its output ended; None where it goes on.
+    """
+
+    def __init__(self, error_class: str, message: str, last_words: str | None = None) -> None:
         self.error_class = error_class
+        self.last_words = last_words
+        super().__init__(message)
+
+
+class NoWorkerError(MeasurementError):
+    """A worker did not start; `lost` says how it was lost before its first words."""
+
+    def __init__(self, message: str, lost: WorkerLostError) -> None:
+        self.lost = lost
         super().__init__(message)
 
 
@@ -77,7 +90,9 @@ class WorkerProcess:
                 RUN_TIMEOUT, f"The worker was silent for {timeout_s:g} s and was ended."
             ) from None
         if line is None:
-            raise WorkerLostError(CRASH, f"The worker {self._how_it_ended()}.{self._tail()}")
+            how, said = self._how_it_ended(), self._last_words()
+            tail = f" Its last words: {said[-_STDERR_TAIL:]}" if said else ""
+            raise WorkerLostError(CRASH, f"The worker {how}.{tail}", said)
         try:
             message = json.loads(line)
         except ValueError:
@@ -98,7 +113,7 @@ class WorkerProcess:
         try:
             hello = self.receive(timeout_s)
         except WorkerLostError as error:
-            raise MeasurementError(f"No worker could be started. {error}") from error
+            raise NoWorkerError(f"No worker could be started. {error}", error) from error
         if not isinstance(hello.get("worker"), str):
             raise MeasurementError(f"The worker's first line was {hello}, not its identity.")
         self.worker = hello["worker"]
@@ -130,7 +145,9 @@ class WorkerProcess:
 
     def _read(self) -> None:
         for line in self._stdout:
-            self._lines.put(line)
+            # A last line without its end was cut off: the worker did not say it.
+            if line.endswith(b"\n"):
+                self._lines.put(line)
         self._lines.put(None)
 
     def _how_it_ended(self) -> str:
@@ -145,10 +162,9 @@ class WorkerProcess:
         except ValueError:
             return f"was ended by signal {-code}"
 
-    def _tail(self) -> str:
+    def _last_words(self) -> str:
         self._stderr.seek(0)
-        text = self._stderr.read().decode(errors="replace").strip()
-        return f" Its last words: {text[-_STDERR_TAIL:]}" if text else ""
+        return self._stderr.read().decode(errors="replace").strip()
 
 
 @contextmanager

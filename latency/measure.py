@@ -21,6 +21,7 @@ from .launch import Launch
 from .launcher import default_command
 from .measurement import Failure, Measurement
 from .operators import Operator
+from .place import Here, Place
 from .protocol import Protocol
 from .request import UNSUPPORTED, WRONG_OUTPUT, error_class
 from .rounds import Case, Outcome, Plan, time_groups
@@ -90,6 +91,7 @@ def measure(
     emphasis: Mapping[Operator, int] | None = None,
     affinity: Sequence[int] | None = None,
     worker_command: Sequence[str] | None = None,
+    place: Place | None = None,
     temperature_limit_c: float | None = None,
     energy: EnergyOrder | None = None,
     clock: WaitingClock = WaitingClock(),
@@ -112,7 +114,8 @@ def measure(
         seed: Decides orders, nothing else.
         emphasis: Slices in each pass for cases that need a smaller error than others; 1 if absent.
         affinity: CPUs that the worker is pinned to; None leaves it to the scheduler.
-        worker_command: How to start a worker; by default one in this Python.
+        worker_command: How to start a worker here; by default one in this Python.
+        place: Where workers run in place of this machine.
         temperature_limit_c: Above which a launch is flagged as taken on a hot machine.
         energy: The meter that new launches are to read in a pass of its own; None for none.
         clock: Tells the time and waits, between the stretches of a protocol that has several.
@@ -128,12 +131,16 @@ def measure(
         return
     from .sentinel import sentinel
 
+    command = worker_command or default_command(runtimes[condition.runtime].worker)
+    there = place or Here(tuple(command))
+    pulse = cache.artefact(sentinel(), condition).folder.resolve()
+    there.bring([pulse, *(case.folder for case in campaign.cases)])
     plan = Plan(
         condition,
         protocol,
-        cache.artefact(sentinel(), condition).folder.resolve(),
+        pulse,
         None if affinity is None else tuple(affinity),
-        tuple(worker_command or default_command(runtimes[condition.runtime].worker)),
+        there,
         energy,
     )
     yield from campaign.rounds(plan, seed)

@@ -13,9 +13,10 @@ from ..core.seeding import spawn
 from .condition import Condition
 from .energy import EnergyOrder
 from .launch import Launch
-from .launcher import CRASH, WorkerLostError, WorkerProcess, start_worker
+from .launcher import CRASH, NoWorkerError, WorkerLostError, WorkerProcess, start_worker
 from .measurement import Failure
 from .operators import Operator
+from .place import Place
 from .protocol import Protocol
 from .request import UNAVAILABLE
 
@@ -53,17 +54,21 @@ class Plan:
     protocol: Protocol
     sentinel: Path | None
     affinity: tuple[int, ...] | None
-    command: tuple[str, ...]
+    place: Place
     energy: EnergyOrder | None = None
 
     def request(self, group: Sequence[Case], seed: int) -> dict[str, Any]:
         """The JSON message that asks a worker to time `group`."""
         return {
             "group": [
-                {"case": case.name, "artefact": str(case.folder), "slices": case.slices}
+                {
+                    "case": case.name,
+                    "artefact": self.place.folder(case.folder),
+                    "slices": case.slices,
+                }
                 for case in group
             ],
-            "sentinel": None if self.sentinel is None else str(self.sentinel),
+            "sentinel": None if self.sentinel is None else self.place.folder(self.sentinel),
             "condition": self.condition.to_json(),
             "protocol": self.protocol.to_json(),
             "seed": spawn(seed, *(case.name for case in group)),
@@ -76,28 +81,45 @@ def time_groups(groups: Iterable[Sequence[Case]], plan: Plan, seed: int) -> Iter
     """Time `groups` in one fresh worker; yields one outcome for every case.
 
     A worker that crashes or hangs is replaced. If it was loading a case, that case failed; if it
-    was timing a group, the group is halved until the culprit is alone.
+    was timing a group, the group is halved until the culprit is alone. Where it was only cut off,
+    as by a pulled cable, nothing failed: what it had not answered is asked of the next one.
 
     Raises:
-        UnavailableError: The worker's runtime is not installed.
+        UnavailableError: The worker's runtime is not installed, or its device is out of reach.
         MeasurementError: A worker does not start, or refuses the request as a whole.
     """
     waiting = deque(list(group) for group in groups if group)
     while waiting:
-        with start_worker(plan.command, plan.protocol.timeout_s) as worker:
-            while waiting:
-                attempt = _Attempt(waiting.popleft(), worker)
-                worker.send(plan.request(attempt.group, seed))
-                try:
-                    yield from attempt.outcomes(plan.protocol.timeout_s)
-                except WorkerLostError as error:
-                    worker.kill()
-                    culprit, rest = attempt.blame(error)
-                    waiting.extendleft(reversed(rest))
-                    if culprit is not None:
-                        failure = Failure(error.error_class, str(error))
-                        yield Outcome(culprit, None, failure, {}, worker.environment)
-                    break
+        try:
+            with start_worker(plan.place.command(), plan.protocol.timeout_s) as worker:
+                yield from _time_in(worker, waiting, plan, seed)
+        except NoWorkerError as error:
+            if not plan.place.recover(error.lost):
+                raise
+
+
+def _time_in(
+    worker: WorkerProcess, waiting: deque[list[Case]], plan: Plan, seed: int
+) -> Iterator[Outcome]:
+    """Take groups from `waiting` until none is left or `worker` is lost."""
+    while waiting:
+        attempt = _Attempt(waiting.popleft(), worker)
+        worker.send(plan.request(attempt.group, seed))
+        try:
+            for outcome in attempt.outcomes(plan.protocol.timeout_s):
+                plan.place.has_answered()
+                yield outcome
+        except WorkerLostError as error:
+            worker.kill()
+            if plan.place.recover(error):
+                waiting.appendleft(attempt.left)
+                return
+            culprit, rest = attempt.blame(error)
+            waiting.extendleft(reversed(rest))
+            if culprit is not None:
+                failure = Failure(error.error_class, str(error))
+                yield Outcome(culprit, None, failure, {}, worker.environment)
+            return
 
 
 class _Attempt:
@@ -126,6 +148,11 @@ class _Attempt:
                 self._is_begun = True
                 self._loading = message.get("at") if message.get("phase") == "load" else None
 
+    @property
+    def left(self) -> list[Case]:
+        """The cases without an answer."""
+        return list(self._unanswered.values())
+
     def blame(self, error: WorkerLostError) -> tuple[Case | None, list[list[Case]]]:
         """The case that the worker was lost on, if it is known, and the groups to try again.
 
@@ -134,7 +161,7 @@ class _Attempt:
         """
         if not self._is_begun:
             raise MeasurementError(f"The worker was lost before its first case. {error}")
-        left = list(self._unanswered.values())
+        left = self.left
         culprit = self._unanswered.get(self._loading or "")
         if culprit is None and len(left) == 1:
             culprit = left[0]

@@ -69,6 +69,7 @@ class SshLink(Link):
         config: An ssh configuration to use in place of the user's.
         reboot: The command that restarts the machine.
         connect_timeout_s: For how long a connection is tried.
+        identity: File of the private key to use; by default as the configuration says.
     """
 
     def __init__(
@@ -78,12 +79,14 @@ class SshLink(Link):
         config: Path | None = None,
         reboot: Sequence[str] = REBOOT,
         connect_timeout_s: int = 10,
+        identity: str | None = None,
     ) -> None:
         self._host = host
         self._folder = folder
         self._config = config
         self._reboot = tuple(reboot)
         self._connect_timeout_s = connect_timeout_s
+        self._identity = () if identity is None else ("-i", identity, "-oIdentitiesOnly=yes")
 
     @classmethod
     def of(cls, section: Mapping[str, Any], where: str) -> Self:
@@ -168,7 +171,8 @@ class SshLink(Link):
 
     def _socket(self) -> Path:
         """Where the process that keeps the connection listens; short, as such paths must be."""
-        return _control_folder() / sha256_of(f"{self._host}\n{self._config}")[:20]
+        way = "\n".join([self._host, str(self._config), *self._identity])
+        return _control_folder() / sha256_of(way)[:20]
 
     def _is_kept(self) -> bool:
         """Whether a process keeps a connection, which may be dead nevertheless."""
@@ -207,7 +211,8 @@ class SshLink(Link):
             "ServerAliveInterval": "5",
         }
         config = [] if self._config is None else ["-F", str(self._config)]
-        return [program, *config, *(f"-o{name}={value}" for name, value in options.items())]
+        given = (f"-o{name}={value}" for name, value in options.items())
+        return [program, *config, *self._identity, *given]
 
 
 def _control_folder() -> Path:

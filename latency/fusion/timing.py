@@ -13,6 +13,7 @@ from ..condition import Condition
 from ..launcher import default_command
 from ..measurement import Failure
 from ..operators.dag import Dag
+from ..place import Here
 from ..protocol import Protocol
 from ..request import error_class
 from ..rounds import Case, Plan, time_groups
@@ -75,7 +76,7 @@ class PairTimer:
             protocol,
             cache.artefact(sentinel(), condition).folder.resolve(),
             None if affinity is None else tuple(affinity),
-            tuple(default_command(runtimes[condition.runtime].worker)),
+            Here(tuple(default_command(runtimes[condition.runtime].worker))),
         )
         self._times: dict[tuple[Pair, Dag], list[float]] = {}
         self._failures: dict[Pair, Failure] = {}

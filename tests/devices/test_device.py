@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from elat.core.errors import ArtefactError, ConfigError, UnknownNameError
@@ -11,6 +13,8 @@ from elat.devices.device import (
     Meter,
     Power,
     card_paths,
+    card_there,
+    device_of,
     find_device,
     read_card,
 )
@@ -118,3 +122,44 @@ def test_sections_that_contradict_each_other_are_refused(tmp_path, text):
 def test_a_phone_has_a_serial(tmp_path):
     text = CARD.replace("local_cpu", "android_adb") + "transport: {serial: emulator-5554}\n"
     assert read_card(write(tmp_path, text)).serial == "emulator-5554"
+
+
+def test_a_board_says_how_ssh_reaches_it(tmp_path):
+    text = CARD.replace("local_cpu", "ssh") + "ssh: {host: pi, user: ada, port: 2222}\n"
+    board = read_card(write(tmp_path, text))
+    assert board.ssh.address == "ssh://ada@pi:2222"
+    assert (board.ssh.folder, board.ssh.python) == (".cache/elat", "python3")
+    assert not board.is_here
+    assert board.elsewhere_reason is None
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "",
+        "ssh: {}\n",
+        "ssh: {host: -oProxyCommand=x}\n",
+        "ssh: {host: 'a b'}\n",
+        'ssh: {host: "pi\\n"}\n',
+        "ssh: {host: pi, user: -l}\n",
+        "ssh: {host: pi, port: 0}\n",
+        "ssh: {host: pi, identity: '%d/key'}\n",
+        "ssh: {host: pi, identity: -x}\n",
+        "ssh: {host: pi, python: ~/bin/python}\n",
+        "ssh: {host: pi, python: -c}\n",
+        "ssh: {host: pi, surplus: 1}\n",
+    ],
+)
+def test_a_board_that_ssh_cannot_be_given_is_refused(tmp_path, section):
+    with pytest.raises(ConfigError, match=r"board\.yaml"):
+        read_card(write(tmp_path, CARD.replace("local_cpu", "ssh") + section))
+
+
+def test_a_machine_elsewhere_knows_itself_by_the_same_card(tmp_path):
+    text = CARD.replace("local_cpu", "ssh").replace("[1, 2]", "[1, 2], turbo: off")
+    text += "ssh: {host: pi}\npower: {meter: hwmon, rails: [VDD_CPU]}\n"
+    board = read_card(write(tmp_path, text))
+    there = device_of(json.loads(json.dumps(card_there(board))), "there")
+    assert there.kind is DeviceKind.LOCAL_CPU
+    assert (there.id, there.runtime, there.gates) == (board.id, board.runtime, board.gates)
+    assert (there.affinity, there.turbo, there.power) == ((1, 2), False, board.power)

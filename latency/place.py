@@ -1,0 +1,68 @@
+"""Where workers run: how they are started there, and how they find artefacts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .launcher import WorkerLostError
+
+
+class Place(ABC):
+    """A machine that workers run on, for one campaign."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """The command of this machine that starts a fresh worker there.
+
+        Raises:
+            TransportError: The place is out of reach.
+        """
+
+    @abstractmethod
+    def bring(self, folders: Sequence[Path]) -> None:
+        """Have the artefacts in `folders` of this machine there, too.
+
+        Raises:
+            TransportError: The place is out of reach, or is full.
+        """
+
+    @abstractmethod
+    def folder(self, folder: Path) -> str:
+        """Where a worker finds the artefact of `folder`, which was brought."""
+
+    @abstractmethod
+    def recover(self, error: WorkerLostError) -> bool:
+        """Whether the worker was only cut off; returns when another one may be started.
+
+        Raises:
+            TransportError: It was, and the place stays out of reach.
+        """
+
+    @abstractmethod
+    def has_answered(self) -> None:
+        """Note that a case was answered: earlier trouble is over."""
+
+
+@dataclass(frozen=True)
+class Here(Place):
+    """This machine, where a worker is started by `words`."""
+
+    words: tuple[str, ...]
+
+    def command(self) -> list[str]:
+        return list(self.words)
+
+    def bring(self, folders: Sequence[Path]) -> None:
+        return
+
+    def folder(self, folder: Path) -> str:
+        return str(folder)
+
+    def recover(self, error: WorkerLostError) -> bool:
+        return False
+
+    def has_answered(self) -> None:
+        return

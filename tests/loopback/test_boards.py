@@ -1,0 +1,244 @@
+"""A board over a real sshd on loopback: measured whole, cut off, misnamed, full, in use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from elat.core.artefact import elat_home
+from elat.core.errors import DeviceSetAsideError, StorageFullError, UnavailableError
+from elat.devices.device import Device, find_device
+from elat.flows.measuring import Campaign, default_cache, measure_cases
+from elat.latency.condition import Condition
+from elat.latency.launcher import WorkerLostError, start_worker
+from elat.latency.measure import Stage
+from elat.latency.operators.conv import Conv
+from elat.latency.protocol import SCREEN
+from elat.latency.remote import board as boards
+from elat.latency.remote.board import open_board
+from elat.latency.remote.doctor import examine_board
+from elat.latency.store import MeasurementStore, open_store
+
+from . import sshd
+
+OPERATORS = tuple(Conv(3, 4 + 4 * n, resolution=8, kernel=3) for n in range(4))
+QUICK = replace(
+    SCREEN,
+    name="quick",
+    target=10.0,
+    min_launches=1,
+    max_launches=1,
+    looks=(1,),
+    passes=2,
+    group_size=1,
+    group_min_ms=0.0,
+    timeout_s=60.0,
+)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A board that is this machine, the sshd that reaches it, and its work folder."""
+
+    server: sshd.SshServer
+    folder: Path
+
+    def card(self, **ssh: object) -> Device:
+        """The card `loop-ssh` as a file among the user's cards, with changes to its section."""
+        section = {
+            "host": sshd.HOST,
+            "config": str(self.server.config),
+            "identity": str(self.server.folder / "user"),
+            "folder": str(self.folder),
+            "python": sys.executable,
+        }
+        card = {
+            "schema": 1,
+            "id": "loop-ssh",
+            "kind": "ssh",
+            "runtime": {"name": "onnxruntime", "method": "block"},
+            "ssh": section | ssh,
+        }
+        path = elat_home() / "devices" / "loop-ssh.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(card))
+        return find_device("loop-ssh")
+
+
+@pytest.fixture
+def loop(ssh_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("ELAT_HOME", str(tmp_path / "home"))
+    ssh_server.cable.plug_in()
+    return Loop(ssh_server, tmp_path / "work")
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path / "store.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(boards, "PAUSES_S", (0.0, 0.0))
+
+
+def campaign(device: Device, store: MeasurementStore) -> Campaign:
+    return Campaign(device, QUICK, store, default_cache(), seed=0)
+
+
+def measured(
+    device: Device, store: MeasurementStore, then: Callable[[int], None] = lambda _: None
+) -> int:
+    """Measure the operators; `then` is called with how many launches there are, after each."""
+    launches = 0
+    for step in measure_cases(campaign(device, store), OPERATORS):
+        assert step.failure is None
+        if step.stage is Stage.MEASURE:
+            launches += 1
+            then(launches)
+    return launches
+
+
+def test_operators_are_measured_whole_by_the_elat_that_was_brought(loop, store):
+    device = loop.card()
+    assert measured(device, store) == 4
+    condition = Condition.of(device).of_models
+    found = store.measurements(condition)
+    assert {m.operator for m in found} == set(OPERATORS)
+    assert all(0 <= launch.output_error < 1e-3 for m in found for launch in m.launches)
+    assert all(m.latency_ms > 0 and m.origin == "measured" for m in found)
+    (brought,) = loop.folder.glob("elat-*")
+    assert (brought / "elat" / "latency" / "worker.py").is_file()
+    # The sentinel's, too.
+    assert len(list((loop.folder / "artefacts").iterdir())) == 5
+    assert measured(device, store) == 0
+    with loop.server.fault("full"), open_store(store.location + "-other") as other:
+        assert measured(device, other) == 4
+
+
+def test_a_connection_cut_in_the_middle_costs_the_running_launch_alone(loop, store):
+    def cut(launches: int) -> None:
+        if launches == 2:
+            loop.server.cable.cut_after = 0
+
+    assert measured(loop.card(), store, cut) == 4
+    assert loop.server.cable.cut_after is None
+    found = store.measurements(Condition.of(loop.card()).of_models)
+    workers = {launch.worker.partition("/")[0] for m in found for launch in m.launches}
+    assert (len(found), len(workers)) == (4, 2)
+
+
+def test_a_board_that_stays_away_is_set_aside_and_nothing_finished_is_lost(loop, store, impatient):
+    def pull(launches: int) -> None:
+        if launches == 2:
+            loop.server.cable.pull()
+
+    device = loop.card()
+    with pytest.raises(DeviceSetAsideError, match=r"loop-ssh is set aside after 3 .*elat doctor"):
+        measured(device, store, pull)
+    condition = Condition.of(device).of_models
+    assert len(store.measurements(condition)) == 2
+    assert store.failures(condition) == {}
+    loop.server.cable.plug_in()
+    assert measured(device, store) == 2
+
+
+def test_a_worker_that_is_killed_there_was_not_cut_off(loop):
+    with open_board(loop.card()) as board, start_worker(board.command(), 60) as worker:
+        pid, _, owner = (loop.folder / "worker.lock").read_text().partition(" ")
+        assert owner
+        os.kill(int(pid), signal.SIGKILL)
+        with pytest.raises(WorkerLostError) as caught:
+            worker.receive(20)
+        assert not board.recover(caught.value)
+        worker.kill()
+
+
+def test_a_worker_that_nobody_speaks_to_any_more_makes_room(loop):
+    with open_board(loop.card()) as board, start_worker(board.command(), 60) as first:
+        with start_worker(board.command(), 60) as second:
+            assert second.worker != first.worker
+        with pytest.raises(WorkerLostError):
+            first.receive(20)
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ("/nowhere/python3", "no Python called /nowhere/python3"),
+        ("true", "is no Python"),
+        ("{folder}/old", r"is Python 3\.8, and elat needs 3\.11"),
+        ("{folder}/bare", r"lacks numpy pydantic; install with: ssh loop .*pip install"),
+    ],
+)
+def test_a_wrong_python_is_named_with_the_repair(loop, tmp_path, python, said):
+    for name, version, missing in (
+        ("old", "[3, 8]", "[]"),
+        ("bare", "[3, 12]", '["numpy", "pydantic"]'),
+    ):
+        path = tmp_path / name
+        path.write_text(
+            "#!/bin/sh\n"
+            f"""echo '{{"python": {version}, "missing": {missing}, "has": false}}'\n"""
+        )
+        path.chmod(0o755)
+    device = loop.card(python=python.replace("{folder}", str(tmp_path)))
+    with pytest.raises(UnavailableError, match=said), open_board(device):
+        pass
+
+
+def test_a_full_work_folder_is_said_in_one_sentence(loop, store):
+    device = loop.card()
+    with loop.server.fault("full"), pytest.raises(StorageFullError, match="no room left"):
+        measured(device, store)
+    assert list(loop.folder.glob("elat-*")) == []
+    assert measured(device, store) == 4
+
+
+def test_one_process_at_a_time_holds_a_board(loop):
+    other = loop.card(folder=str(loop.folder / "other"))
+    in_use = f"in use by the process {os.getpid()}"
+    take = (
+        "import sys; from elat.devices.lock import device_lock\n"
+        "device_lock(*sys.argv[1:]).__enter__()"
+    )
+    with open_board(loop.card()):
+        with pytest.raises(DeviceSetAsideError, match=in_use), open_board(other):
+            pass
+        ended = subprocess.run(
+            [sys.executable, "-c", take, sshd.HOST, str(loop.server.config)],
+            capture_output=True,
+            text=True,
+        )
+        assert in_use in ended.stderr
+    with open_board(other):
+        pass
+
+
+def test_the_condition_is_known_while_the_board_is_off(loop, impatient):
+    condition = Condition.of(loop.card())
+    assert condition.device == "loop-ssh"
+    loop.server.cable.pull()
+    assert Condition.of(loop.card()) == condition
+    card = elat_home() / "devices" / "loop-ssh.yaml"
+    card.write_text(card.read_text().replace("block", "in_situ"))
+    with pytest.raises(UnavailableError, match="set aside"):
+        Condition.of(find_device("loop-ssh"))
+
+
+def test_the_doctor_examines_the_board_where_it_is(loop, impatient):
+    checks = {check.name: check for check in examine_board(loop.card())}
+    assert checks["board"].status == "pass"
+    assert any("onnxruntime" in check.found for check in checks.values())
+    loop.server.cable.pull()
+    (check,) = examine_board(loop.card())
+    assert (check.status, bool(check.repair)) == ("fail", True)
