@@ -30,7 +30,7 @@ _AFTER_SUM = frozenset({"Relu", "Clip", "Sigmoid", "HardSigmoid"})
 _IN_PLACE = frozenset({"Relu", "Sigmoid", "HardSigmoid", "HardSwish"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunNode:
     """One operation that runs; elements, not bytes, channels filled up to blocks where they are.
 
