@@ -202,7 +202,8 @@ class TestFewShot:
         order = FewShotOrder(10, 2, (Selection.RANDOM,), tuple(Predictor))
         rows = [*few_shot_rows(order, corpus)]
         assert len(rows) == count_few_shot(order) == 7 * 2 * 2
-        assert np.array_equal(*fitted, corpus.table.of(SOURCES)[:900])
+        assert len(fitted) == 1
+        assert np.array_equal(fitted[0], corpus.table.of(SOURCES)[:900])
         assert [len(latency_ms) for latency_ms in tuned] == [10] * 14
         summary = few_shot_summary(order, rows)
         ours, other = (
