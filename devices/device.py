@@ -177,6 +177,16 @@ class Device:
         return self.kind in (DeviceKind.LOCAL_CPU, DeviceKind.LOCAL_GPU)
 
     @property
+    def not_here_reason(self) -> str | None:
+        """Why what is done on this machine alone cannot be done with it; None where it can."""
+        if self.kind is not DeviceKind.SSH:
+            return self.elsewhere_reason
+        return (
+            f"{self.id} is another machine: this works on the one that elat runs on alone. What "
+            f"measures over ssh is: elat measure, verify, calibrate with --device {self.id}"
+        )
+
+    @property
     def elsewhere_reason(self) -> str | None:
         """Why elat cannot measure on it, with what it can do; None where it can."""
         if self.kind is not DeviceKind.ANDROID_ADB:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.artefact import elat_home, sha256_of, write_bytes
-from ..core.errors import ArtefactError, ConfigError, MeasurementError
+from ..core.errors import ArtefactError, ConfigError, MeasurementError, UnavailableError
 from ..devices.device import find_device
 from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition
@@ -120,7 +120,10 @@ def build(order: BuildOrder, subjects: Sequence[Subject]) -> Iterator[Built]:
         ConfigError: The runtime builds nothing ahead of time, or not for the target.
         UnavailableError: A package, the driver or the GPU is missing.
     """
-    condition = Condition.of(find_device(order.device))
+    device = find_device(order.device)
+    if reason := device.not_here_reason:
+        raise UnavailableError(reason)
+    condition = Condition.of(device)
     cache = default_cache()
     for subject in subjects:
         try:

@@ -62,6 +62,8 @@ class LiveDevice:
         Raises:
             UnavailableError: That Python has no elat, or not the runtime.
         """
+        if reason := self.device.not_here_reason:
+            raise UnavailableError(reason)
         found = Condition.of(self.device).of_models
         if self.python is None:
             return found

@@ -80,7 +80,7 @@ def detect_fusion(order: FusionOrder) -> Generator[Progress | Detected, None, No
             f"At least {MIN_ROUNDS} rounds of one pair are needed, found {order.rounds} of "
             f"{len(order.pairs)}."
         )
-    if reason := order.device.elsewhere_reason:
+    if reason := order.device.not_here_reason:
         raise UnavailableError(reason)
     condition = Condition.of(order.device).of_models
     graphs = {pair: graphs_of(pair) for pair in order.pairs}

@@ -94,6 +94,8 @@ def profile_model(order: ProfileOrder) -> ProfiledModel:
         MeasurementError: The runtime refuses the model, or its profiler failed.
     """
     device = find_device(order.device)
+    if reason := device.not_here_reason:
+        raise UnavailableError(reason)
     condition = Condition.of(device).of_models
     if reason := unavailable_reason(condition):
         raise UnavailableError(reason)

@@ -62,7 +62,7 @@ def _denormals(runtime: Runtime, condition: Condition) -> Check:
     name = "denormals"
     try:
         ratio = denormal_slowdown(runtime, condition)
-    except MeasurementError as error:
+    except (MeasurementError, ImportError) as error:
         return unknown(name, f"the probe did not run: {error}")
     text = (
         f"a 1x1 convolution of {_CHANNELS} channels by {condition.runtime}: of denormals "

@@ -10,16 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ...core.errors import (
-    CommandFailedError,
-    DeviceSetAsideError,
-    MeasurementError,
-    Retry,
-    TransportError,
-    UnavailableError,
-)
+from ...core.errors import MeasurementError, TransportError, UnavailableError
 from ...devices.device import Device, Ssh, card_there
 from ...devices.host import host_identity
 from ...devices.lock import device_lock
@@ -29,76 +22,42 @@ from ..condition import Condition
 from ..launcher import RUN_TIMEOUT, WorkerLostError
 from ..place import Place
 from ..runtimes import runtimes
+from .brought import ASK_S, Brought
 from .bundle import FOLDER, content_key, pack
 from .conditions import keep_condition
-from .wheel import build_wheel
-
-PAUSES_S = (2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
-"""How long to wait before each new try of a board that does not answer: two minutes in all."""
+from .patience import Patience
 
 _LOSSES = 4
-_ASK_S, _EXAMINE_S = 60.0, 120.0
-_SLOWEST_BYTES_PER_S = 100_000
 _KEYS_PER_QUESTION = 1000
 _BUNDLE_BYTES = 32 * 2**20
 
-_PROBE = """
-import json, os, sys
-from importlib.util import find_spec
-needed = {"numpy": "numpy", "pydantic": "pydantic", "yaml": "pyyaml"}
-print(json.dumps({
-    "python": list(sys.version_info[:2]),
-    "missing": [needed[name] for name in needed if find_spec(name) is None],
-    "has": os.path.isdir(sys.argv[1]),
-}))
-"""
-_INSTALL = """
-import os, shutil, sys, zipfile
-wheel, target = sys.argv[1:]
-try:
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(target + ".new")
-    if not os.path.isdir(target):
-        os.rename(target + ".new", target)
-except OSError as error:
-    sys.exit(str(error))
-finally:
-    os.remove(wheel)
-    shutil.rmtree(target + ".new", ignore_errors=True)
-"""
-# The shell says that the worker has ended, so that silence means a broken connection.
-_WORK = '"$@"; printf "\\n%s %s\\n" "$0" "$?" >&2'
-
-T = TypeVar("T")
+# The shell outlives the worker and says how it ended; without that the connection broke.
+_ENDED = "the worker there ended:"
+_WORK = '"$@"; end=$?; printf "\\n%s %s\\n" "$0" "$end" >&2; exit "$end"'
 
 
 class Board(Place):
     """A board for one campaign, made ready by `open_board`."""
 
     def __init__(
-        self, device: Device, settings: Ssh, transport: Transport, sleep: Callable[[float], None]
+        self, device: Device, settings: Ssh, transport: Transport, patience: Patience
     ) -> None:
         self._device = device
-        self._python = settings.python
         self._transport = transport
-        self._sleep = sleep
-        self._wheel = build_wheel()
+        self._patience = patience
+        self._elat = Brought(device, settings, transport, patience)
         self._keys: dict[Path, str] = {}
-        self._token = ""
         self._losses = 0
-        self._worker = "worker"
+        self._worker = ""
 
     def prepare(self) -> Condition:
         """Have this very elat there; the condition of the card, as the board tells it.
 
         Raises:
-            UnavailableError: Python or a package is missing there.
+            UnavailableError: Python, a package or the runtime is missing there.
             TransportError: It does not answer.
         """
-        probed = self._persist(self._probe)
-        self._check(probed)
-        if not probed["has"]:
-            self._persist(self._install)
+        self._elat.bring()
         condition = Condition.from_json(
             self.ask("condition", json.dumps(card_there(self._device)))
         )
@@ -106,26 +65,13 @@ class Board(Place):
         return condition
 
     def ask(self, verb: str, argument: str) -> Any:
-        """What `far.py` answers.
-
-        Raises:
-            UnavailableError: It says that something is missing there.
-            TransportError: The board does not answer, or says that something else is wrong.
-        """
-        try:
-            words = self._far(verb, argument)
-            ended = self._persist(lambda: self._transport.run(words, _EXAMINE_S).checked())
-        except CommandFailedError as error:
-            if error.command_exit_code == UnavailableError.exit_code:
-                raise UnavailableError(f"On {self._transport.name}: {error}") from error
-            raise
-        return json.loads(ended.text.strip().rpartition("\n")[2])
+        """What `far.py` answers there, as `Brought.ask`."""
+        return self._elat.ask(verb, argument)
 
     def command(self) -> list[str]:
-        self._token = secrets.token_hex(16)
         owner = f"{getpass.getuser()} on {host_identity()}"
-        words = ["sh", "-c", _WORK, self._token, *self._far("work", owner, self._worker)]
-        return self._persist(lambda: self._transport.command_here(words))
+        words = ["sh", "-c", _WORK, _ENDED, *self._elat.words("work", owner, self._worker)]
+        return self._patience.persist(lambda: self._transport.command_here(words))
 
     def bring(self, folders: Sequence[Path]) -> None:
         self._keys |= {folder: content_key(folder) for folder in folders}
@@ -145,9 +91,9 @@ class Board(Place):
             return False
         self._losses += 1
         if self._losses >= _LOSSES:
-            raise self._set_aside(self._losses, str(error))
+            raise self._patience.set_aside(self._losses, str(error))
         self._transport.close()
-        self._persist(lambda: self._transport.run(["true"], _ASK_S))
+        self._patience.persist(lambda: self._transport.run(["true"], ASK_S))
         return True
 
     def has_answered(self) -> None:
@@ -156,105 +102,21 @@ class Board(Place):
     def _is_cut_off(self, error: WorkerLostError) -> bool:
         """Whether nobody there has said that the worker ended, and it cannot be asked."""
         if error.last_words is not None:
-            return self._token not in error.last_words
+            return _ENDED not in error.last_words
         if error.error_class != RUN_TIMEOUT:
             return False
         try:
-            self._transport.run(["true"], _ASK_S)
+            self._transport.run(["true"], ASK_S)
         except TransportError:
             return True
         return False
-
-    def _far(self, verb: str, *arguments: str) -> list[str]:
-        """The words that run `far.py` of this very elat there."""
-        path = f"PYTHONPATH={self._home}"
-        module = f"{__package__}.far"
-        return ["env", path, self._python, "-P", "-m", module, verb, *arguments]
-
-    @property
-    def _home(self) -> str:
-        return f"elat-{self._wheel.version}-{self._wheel.digest}"
-
-    def _probe(self) -> dict[str, Any]:
-        """What there is, from the Python of the card.
-
-        Raises:
-            UnavailableError: There is no such Python.
-        """
-        name = self._transport.name
-        ended = self._transport.run([self._python, "-c", _PROBE, self._home], _ASK_S)
-        try:
-            found = json.loads(ended.checked().text)
-        except CommandFailedError as error:
-            raise UnavailableError(
-                f"{name} has no Python called {self._python}: {error}; name one as ssh.python in "
-                f"the card of {self._device.id}, or install it: {self._transport.prefix} sudo apt "
-                "install python3"
-            ) from error
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or not {"python", "missing", "has"} <= found.keys():
-            raise UnavailableError(
-                f"{self._python} on {name} answered {ended.text[:80]!r} and is no Python; repair "
-                f"ssh.python in the card of {self._device.id}."
-            )
-        return found
-
-    def _check(self, probed: dict[str, Any]) -> None:
-        name, (major, minor) = self._transport.name, probed["python"]
-        if (major, minor) < (3, 11):
-            raise UnavailableError(
-                f"{self._python} on {name} is Python {major}.{minor}, and elat needs 3.11; name a "
-                f"later one as ssh.python in the card of {self._device.id}."
-            )
-        if probed["missing"]:
-            packages = " ".join(probed["missing"])
-            raise UnavailableError(
-                f"{self._python} on {name} lacks {packages}; install with: "
-                f"{self._transport.prefix} {self._python} -m pip install {packages}"
-            )
-
-    def _install(self) -> None:
-        """Bring the wheel, and unpack it in the work folder, whole or not at all."""
-        with tempfile.TemporaryDirectory() as name:
-            wheel = Path(name) / self._wheel.name
-            wheel.write_bytes(self._wheel.data)
-            self._push(wheel)
-            words = [self._python, "-c", _INSTALL, wheel.name, self._home]
-            self._transport.run(words, _EXAMINE_S).checked()
 
     def _send(self, folders: dict[str, Path]) -> None:
         with tempfile.TemporaryDirectory() as name:
             bundle = Path(name) / f"incoming-{secrets.token_hex(8)}.zip"
             pack(folders, bundle)
-            self._persist(lambda: self._push(bundle))
+            self._patience.persist(lambda: self._elat.push(bundle))
             self.ask("unpack", bundle.name)
-
-    def _push(self, file: Path) -> None:
-        self._transport.push(file, file.name, _ASK_S + file.stat().st_size / _SLOWEST_BYTES_PER_S)
-
-    def _persist(self, act: Callable[[], T]) -> T:
-        """What `act` returns, tried again for as long as its errors say that it is worth it."""
-        for pause_s in PAUSES_S:
-            try:
-                return act()
-            except TransportError as error:
-                if error.retry is Retry.NEVER:
-                    raise
-                self._sleep(0.0 if error.retry is Retry.AT_ONCE else pause_s)
-        try:
-            return act()
-        except TransportError as error:
-            if error.retry is Retry.NEVER:
-                raise
-            raise self._set_aside(len(PAUSES_S) + 1, str(error)) from error
-
-    def _set_aside(self, count: int, reason: str) -> DeviceSetAsideError:
-        return DeviceSetAsideError(
-            f"{self._device.id} is set aside after {count} failures in a row, the last one: "
-            f"{reason} What was measured is stored; see how it stands with: elat doctor "
-            f"{self._device.id}, then give the same command again."
-        )
 
 
 def _bundles(folders: dict[str, Path]) -> Iterator[dict[str, Path]]:
@@ -294,10 +156,11 @@ def open_board(
     settings = device.ssh
     if settings is None:
         raise UnavailableError(f"{device.id} is not reached by ssh: its card has no section ssh.")
-    transport = Transport(_link(settings))
+    link = SshLink(settings.address, settings.folder, settings.config, identity=settings.identity)
+    transport = Transport(link)
     with device_lock(settings.address, str(settings.config or "")):
         try:
-            board = Board(device, settings, transport, sleep)
+            board = Board(device, settings, transport, Patience(device.id, sleep))
             found = board.prepare()
             keep_condition(device, found)
             if condition is not None and found.of_models != condition.of_models:
@@ -308,7 +171,3 @@ def open_board(
             yield board
         finally:
             transport.close()
-
-
-def _link(settings: Ssh) -> SshLink:
-    return SshLink(settings.address, settings.folder, settings.config, identity=settings.identity)

@@ -127,6 +127,7 @@ def test_a_phone_has_a_serial(tmp_path):
 def test_a_board_says_how_ssh_reaches_it(tmp_path):
     text = CARD.replace("local_cpu", "ssh") + "ssh: {host: pi, user: ada, port: 2222}\n"
     board = read_card(write(tmp_path, text))
+    assert board.ssh is not None
     assert board.ssh.address == "ssh://ada@pi:2222"
     assert (board.ssh.folder, board.ssh.python) == (".cache/elat", "python3")
     assert not board.is_here

@@ -22,7 +22,7 @@ from elat.latency.launcher import WorkerLostError, start_worker
 from elat.latency.measure import Stage
 from elat.latency.operators.conv import Conv
 from elat.latency.protocol import SCREEN
-from elat.latency.remote import board as boards
+from elat.latency.remote import patience
 from elat.latency.remote.board import open_board
 from elat.latency.remote.doctor import examine_board
 from elat.latency.store import MeasurementStore, open_store
@@ -88,7 +88,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(boards, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(patience, "PAUSES_S", (0.0, 0.0))
 
 
 def campaign(device: Device, store: MeasurementStore) -> Campaign:

@@ -1,0 +1,155 @@
+"""This very elat on a board: brought where it is missing, and asked."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import CommandFailedError, UnavailableError
+from ...devices.device import Device, Ssh
+from ...devices.transports import Transport
+from .patience import Patience
+from .wheel import build_wheel
+
+ASK_S = 60.0
+_EXAMINE_S = 120.0
+_SLOWEST_BYTES_PER_S = 100_000
+
+_PROBE = """
+import json, os, sys
+from importlib.util import find_spec
+needed = {"numpy": "numpy", "pydantic": "pydantic", "yaml": "pyyaml"}
+print(json.dumps({
+    "python": list(sys.version_info[:2]),
+    "missing": [needed[name] for name in needed if find_spec(name) is None],
+    "has": os.path.isdir(sys.argv[1]),
+}))
+"""
+_INSTALL = """
+import os, shutil, sys, zipfile
+wheel, target = sys.argv[1:]
+try:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target + ".new")
+    if not os.path.isdir(target):
+        os.rename(target + ".new", target)
+except OSError as error:
+    sys.exit(str(error))
+finally:
+    os.remove(wheel)
+    shutil.rmtree(target + ".new", ignore_errors=True)
+"""
+
+
+class Brought:
+    """The elat that runs here, in a board's work folder, run by the card's Python there."""
+
+    def __init__(
+        self, device: Device, settings: Ssh, transport: Transport, patience: Patience
+    ) -> None:
+        self._device = device
+        self._python = settings.python
+        self._transport = transport
+        self._patience = patience
+        self._wheel = build_wheel()
+        self._home = f"elat-{self._wheel.version}-{self._wheel.digest}"
+
+    def bring(self) -> None:
+        """Have it there.
+
+        Raises:
+            UnavailableError: Python or a package is missing there.
+            TransportError: The board does not answer, or has no room.
+        """
+        probed = self._patience.persist(self._probe)
+        self._check(probed)
+        if not probed["has"]:
+            self._patience.persist(self._install)
+
+    def words(self, verb: str, *arguments: str) -> list[str]:
+        """The words that run `far.py` there."""
+        path, module = f"PYTHONPATH={self._home}", f"{__package__}.far"
+        return ["env", path, self._python, "-P", "-m", module, verb, *arguments]
+
+    def ask(self, verb: str, argument: str) -> Any:
+        """What `far.py` answers.
+
+        Raises:
+            UnavailableError: It says that something is missing there.
+            TransportError: The board does not answer, or says that something else is wrong.
+        """
+        words = self.words(verb, argument)
+        try:
+            ended = self._patience.persist(
+                lambda: self._transport.run(words, _EXAMINE_S).checked()
+            )
+        except CommandFailedError as error:
+            if error.command_exit_code == UnavailableError.exit_code:
+                raise UnavailableError(f"{self._device.id}: {error}") from error
+            raise
+        return json.loads(ended.text.strip().rpartition("\n")[2])
+
+    def push(self, file: Path) -> None:
+        """Copy `file` into the work folder, under its own name."""
+        timeout_s = ASK_S + file.stat().st_size / _SLOWEST_BYTES_PER_S
+        self._transport.push(file, file.name, timeout_s)
+
+    def _probe(self) -> dict[str, Any]:
+        """What there is, from the Python of the card.
+
+        Raises:
+            UnavailableError: There is no such Python.
+        """
+        name = self._transport.name
+        ended = self._transport.run([self._python, "-c", _PROBE, self._home], ASK_S)
+        try:
+            found = json.loads(ended.checked().text)
+        except CommandFailedError as error:
+            raise UnavailableError(
+                f"{name} has no Python called {self._python}: {error}; name one as ssh.python in "
+                f"the card of {self._device.id}, or install with: "
+                f"{self._typed('sudo apt install python3')}"
+            ) from error
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not {"python", "missing", "has"} <= found.keys():
+            raise UnavailableError(
+                f"{self._python} on {name} answered {ended.text[:80]!r} and is no Python; repair "
+                f"ssh.python in the card of {self._device.id}."
+            )
+        return found
+
+    def _check(self, probed: dict[str, Any]) -> None:
+        """Refuse a Python that cannot run elat's worker.
+
+        Raises:
+            UnavailableError: It is too old, or lacks a package.
+        """
+        name, found = self._transport.name, tuple(probed["python"])
+        if found < (3, 11):
+            raise UnavailableError(
+                f"{self._python} on {name} is Python {'.'.join(map(str, found))}, and elat needs "
+                f"3.11; name a later one as ssh.python in the card of {self._device.id}."
+            )
+        if probed["missing"]:
+            packages = " ".join(probed["missing"])
+            raise UnavailableError(
+                f"{self._python} on {name} lacks {packages}; install with: "
+                f"{self._typed(self._python)} -m pip install {packages}"
+            )
+
+    def _install(self) -> None:
+        """Bring the wheel, and unpack it in the work folder, whole or not at all."""
+        with tempfile.TemporaryDirectory() as name:
+            wheel = Path(name) / self._wheel.name
+            wheel.write_bytes(self._wheel.data)
+            self.push(wheel)
+            words: Sequence[str] = [self._python, "-c", _INSTALL, wheel.name, self._home]
+            self._transport.run(words, _EXAMINE_S).checked()
+
+    def _typed(self, command: str) -> str:
+        """What people type to run `command` there."""
+        return f"{self._transport.prefix} {command}"

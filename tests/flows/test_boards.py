@@ -1,0 +1,59 @@
+"""What works on this machine alone refuses boards: nothing timed here passes for theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+from elat.core.errors import UnavailableError
+from elat.devices.device import find_device
+from elat.flows.building import BuildOrder, build
+from elat.flows.compared_sides import LiveDevice
+from elat.flows.fusing import FusionOrder, detect_fusion
+from elat.flows.inventory import describe_device
+from elat.flows.measuring import Campaign, default_cache, profile_cases
+from elat.flows.profiling import ProfileOrder, profile_model
+from elat.latency.operators.conv import Conv
+from elat.latency.protocol import SCREEN
+from elat.latency.store import open_store
+
+CARD = """schema: 1
+id: pi
+kind: ssh
+runtime: {name: onnxruntime}
+ssh: {host: nowhere.invalid}
+"""
+
+
+@pytest.fixture
+def card(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELAT_HOME", str(tmp_path / "home"))
+    path = tmp_path / "pi.yaml"
+    path.write_text(CARD)
+    return path
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda card: list(build(BuildOrder(str(card)), [])),
+        lambda card: list(detect_fusion(FusionOrder(find_device(str(card))))),
+        lambda card: profile_model(ProfileOrder("mobilenet-v2", str(card))),
+        lambda card: LiveDevice(find_device(str(card))).condition(),
+    ],
+    ids=["build", "fusion", "profile", "compare"],
+)
+def test_what_would_time_this_machine_refuses_a_board(card, act):
+    with pytest.raises(UnavailableError, match=r"pi is another machine.*elat measure"):
+        act(card)
+
+
+def test_models_are_not_profiled_here_for_a_board(card, tmp_path):
+    with open_store(tmp_path / "store.db") as store:
+        run = Campaign(find_device(str(card)), SCREEN, store, default_cache(), seed=0)
+        with pytest.raises(UnavailableError, match="pi is another one"):
+            list(profile_cases(run, (Conv(3, 4, resolution=8, kernel=3),)))
+
+
+def test_a_board_is_listed_without_being_asked(card):
+    described = describe_device(find_device(str(card)))
+    assert (described["kind"], described["reason"]) == ("ssh", None)
