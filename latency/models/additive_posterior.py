@@ -2,7 +2,8 @@
 
 The sum makes the posterior of g not normal. It is taken as normal around its mode (Laplace's
 approximation, Rasmussen and Williams 2006, section 3.4), which Gauss-Newton steps find: with the
-share s of each node in its operator's time, log(t) is linear in g to first order.
+share s of each node in its operator's time, log(t) is linear in g to first order. A share is
+negative for a node that is taken off.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _AMPLITUDES, _NOISE, _LENGTH = (0.3, 0.3, 0.3, 0.1), 0.04, 8.0
 _ROUNDS = ((60, 0.1), (20, 0.1), (20, 0.1))
 _STEPS, _DAMPED, _CLOSE = 25, 0.8, 1e-4
 _JITTER = 1e-7
+_LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +83,8 @@ class Posterior:
         means, deviations = np.empty(len(rows.times)), np.empty(len(rows.times))
         for operator, times in enumerate(rows.times):
             own = np.flatnonzero(times)
-            logs = np.log(times[own]) + rows.log_us[own] + latent[own]
-            top = logs.max()
-            parts = np.exp(logs - top)
-            means[operator] = top + np.log(parts.sum())
-            share = parts / parts.sum()
+            parts = times[own] * np.exp(rows.log_us[own] + latent[own])
+            (share,), (means[operator],) = _shares_of(parts[None])
             prior = (_between(self.theta, rows, own) * share[:, None] * share[None]).sum()
             seen = (shared[own] * share[:, None]).sum(axis=0)
             through = (self._shares * seen).sum(axis=1)
@@ -148,11 +147,27 @@ def mode(theta: Matrix, seen: Seen, start: Matrix | None = None) -> Matrix:
     return np.asarray(latent)
 
 
+def nominal_logs(rows: NodeRows) -> Matrix:
+    """Logarithm of the nominal time of each operator of `rows`, `(operators,)`."""
+    return _shares(rows, np.zeros(len(rows.kind)))[1]
+
+
 def _shares(rows: NodeRows, latent: Matrix) -> tuple[Matrix, Matrix]:
     """Share of each node in each operator's time, and the logarithms of these times."""
-    times = rows.times * np.exp(rows.log_us + latent)
-    total = times.sum(axis=1)
-    return times / total[:, None], np.log(total)
+    return _shares_of(rows.times * np.exp(rows.log_us + latent))
+
+
+def _shares_of(times: Matrix) -> tuple[Matrix, Matrix]:
+    """The same for the time of each node in each operator, `(operators, nodes)`, or what it lacks.
+
+    At least so much of what is added is taken to remain, whatever is taken off.
+    """
+    added = np.maximum(times, 0)
+    least = _LEAST_SHARE * added.sum(axis=1)
+    is_least = times.sum(axis=1) < least
+    parts = np.where(is_least[:, None], _LEAST_SHARE * added, times)
+    total = parts.sum(axis=1)
+    return parts / total[:, None], np.log(total)
 
 
 def _noise_of(theta: Matrix) -> float:

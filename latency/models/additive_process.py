@@ -12,10 +12,11 @@ from ...core.seeding import numpy_generator
 from ..operators import Operator
 from ..table import LatencyTable
 from . import latency_models
-from .additive_posterior import Matrix, Posterior, Seen, learnt, mode
+from .additive_posterior import Matrix, Posterior, Seen, learnt, mode, nominal_logs
 from .base import Prediction, StoredModel
 from .executed_nodes import NodeSpace
 from .features import FeatureSpace, answer, log_targets
+from .layout_features import difference_method
 from .limits import Conformal
 from .noise import standard_errors
 
@@ -49,10 +50,12 @@ class AdditiveProcess(StoredModel):
         self._space = FeatureSpace.of(table)
         chosen = _subset(len(operators), MOST, seed)
         known = [operators[i] for i in chosen]
-        self._nodes = NodeSpace.of(known, self._space.element_bytes)
+        self._nodes = NodeSpace.of(
+            known, self._space.element_bytes, difference_method(table.condition)
+        )
         logs = log_targets(table)[chosen]
         rows = self._nodes.rows(known)
-        nominal = np.log((rows.times * np.exp(rows.log_us)).sum(axis=1))
+        nominal = nominal_logs(rows)
         self._level = float(np.median(logs - nominal))
         seen = Seen(rows, logs - self._level, standard_errors(table)[chosen] ** 2)
         first = np.isin(np.arange(len(known)), _subset(len(known), len(known) // 2, seed))

@@ -7,10 +7,11 @@ import pytest
 
 from elat.latency.condition import Condition, Method, Precision
 from elat.latency.models import latency_models
-from elat.latency.models.additive_posterior import Posterior, Seen, mode
+from elat.latency.models.additive_posterior import Posterior, Seen, mode, nominal_logs
 from elat.latency.models.executed import Primitive, primitives
 from elat.latency.models.executed_features import nominal_us
 from elat.latency.models.executed_nodes import NodeRows, NodeSpace, nodes_of
+from elat.latency.models.layout_features import loop_of, signed_nodes
 from elat.latency.operators import Operator
 from elat.latency.operators.generate import generate
 from elat.latency.table import Entry, LatencyTable
@@ -179,3 +180,20 @@ def _is_answered(model: object, operator: Operator) -> bool:
     except MissingOperatorError:
         return False
     return True
+
+
+def test_differences_of_models_count_what_runs_more_and_what_less() -> None:
+    operators = [o for o in generate(60, seed=7) if len(o.output_shape) == 3][:20]
+    rows = NodeSpace.of(operators, 4, Method.IN_SITU).rows(operators)
+    for times, operator in zip(rows.times, operators, strict=True):
+        signed = signed_nodes(operator, Method.IN_SITU)
+        for index, loop in enumerate(rows.kinds):
+            counted = sum(count for node, count in signed if loop_of(node) == loop)
+            assert times[rows.kind == index].sum() == pytest.approx(counted, abs=1e-9)
+    assert (rows.times < 0).any()
+
+
+def test_what_is_taken_off_leaves_a_tenth_of_what_is_added() -> None:
+    times = np.array([[1.0, 0.0, -0.5], [1.0, 1.0, -9.0]])
+    rows = NodeRows(("a",), np.zeros((3, 1)), np.zeros(3, np.intp), np.zeros(3), times)
+    np.testing.assert_allclose(np.exp(nominal_logs(rows)), [0.5, 0.2])
