@@ -38,7 +38,7 @@ def card(tmp_path, monkeypatch):
         lambda card: list(build(BuildOrder(str(card)), [])),
         lambda card: list(detect_fusion(FusionOrder(find_device(str(card))))),
         lambda card: profile_model(ProfileOrder("mobilenet-v2", str(card))),
-        lambda card: LiveDevice(find_device(str(card))).condition(),
+        lambda card: LiveDevice(find_device(str(card)), None).condition(),
     ],
     ids=["build", "fusion", "profile", "compare"],
 )
