@@ -23,7 +23,7 @@ from .noise import standard_errors
 MOST = 600
 """Operators that a process is conditioned on; of a larger table a random subset of so many."""
 
-_LEARN_FROM = 300
+_LEARN_FROM, _FOLDS = 300, 3
 
 
 @latency_models.register("additive-process")
@@ -35,7 +35,7 @@ class AdditiveProcess(StoredModel):
     logarithm around it is elat's), so that what a mobile block tells about a depthwise loop
     counts for every operator that runs one. Its kernel is that of `gaussian-process`.
 
-    It learns from at most 600 operators of a table and its lengths from at most 200: both are
+    It learns from at most 600 operators of a table and its lengths from at most 300: both are
     random subsets that the seed decides. Limits come from leave-one-out errors, to first order,
     with lengths that were learnt without the operator.
     """
@@ -58,16 +58,17 @@ class AdditiveProcess(StoredModel):
         nominal = nominal_logs(rows)
         self._level = float(np.median(logs - nominal))
         seen = Seen(rows, logs - self._level, standard_errors(table)[chosen] ** 2)
-        first = np.isin(np.arange(len(known)), _subset(len(known), len(known) // 2, seed))
+        fold = _folds(len(known), seed)
         if state is None:
-            state = _learnt(known, self._nodes, seen, (np.ones(len(known), bool), first, ~first))
+            parts = (np.ones(len(known), bool), *(fold != number for number in range(_FOLDS)))
+            state = _learnt(known, self._nodes, seen, parts)
         self._state = {name: state[name] for name in ("theta", "latent")}
         posteriors = [
             Posterior(theta, latent, seen)
             for theta, latent in zip(state["theta"], state["latent"], strict=True)
         ]
         self._posterior = posteriors[0]
-        self._limits = _limits(posteriors[1:], first)
+        self._limits = _limits(posteriors[1:], fold)
 
     @classmethod
     def fit(cls, table: LatencyTable, *, seed: int) -> Self:
@@ -120,13 +121,20 @@ def _some(
     return Seen(rows, seen.target[few], seen.variances[few])
 
 
-def _limits(halves: Sequence[Posterior], is_first: NDArray[np.bool_]) -> Conformal:
-    """Errors on each half with lengths learnt from the other."""
-    errors, spread = np.empty(len(is_first)), np.empty(len(is_first))
-    for posterior, judged in zip(halves, (~is_first, is_first), strict=True):
+def _limits(posteriors: Sequence[Posterior], fold: NDArray[np.intp]) -> Conformal:
+    """Errors on each fold with lengths learnt from the others."""
+    errors, spread = np.empty(len(fold)), np.empty(len(fold))
+    for number, posterior in enumerate(posteriors):
         error, deviation = posterior.left_out
-        errors[judged], spread[judged] = error[judged], deviation[judged]
+        is_judged = fold == number
+        errors[is_judged], spread[is_judged] = error[is_judged], deviation[is_judged]
     return Conformal.of(errors, spread)
+
+
+def _folds(count: int, seed: int) -> NDArray[np.intp]:
+    """A fold for each of `count` operators, as evenly as can be."""
+    order = numpy_generator(seed, "additive-process", "folds").permutation(count)
+    return np.asarray(order % _FOLDS)
 
 
 def _subset(count: int, most: int, seed: int) -> NDArray[np.intp]:
