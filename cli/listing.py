@@ -26,10 +26,15 @@ def devices(json: options.Json = False) -> None:
         print_json(found)
         return
     rows = [
-        (d["id"], d["runtime"], d["precision"], d["threads"], d["reason"] or "available")
+        (d["id"], d["runtime"], d["precision"], d["threads"], d["reason"] or _state(d["kind"]))
         for d in found
     ]
     print_table("", ("device", "runtime", "precision", "threads", "state"), rows, right=(3,))
+
+
+def _state(kind: str) -> str:
+    """What is said of a device without a reason against it; a board is not asked."""
+    return "over ssh: ask elat doctor" if kind == "ssh" else "available"
 
 
 def doctor(

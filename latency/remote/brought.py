@@ -82,15 +82,12 @@ class Brought:
             TransportError: The board does not answer, or says that something else is wrong.
         """
         words = self.words(verb, argument)
-        try:
-            ended = self._patience.persist(
-                lambda: self._transport.run(words, _EXAMINE_S).checked()
-            )
-        except CommandFailedError as error:
-            if error.command_exit_code == UnavailableError.exit_code:
-                raise UnavailableError(f"{self._device.id}: {error}") from error
-            raise
-        return json.loads(ended.text.strip().rpartition("\n")[2])
+        ended = self._patience.persist(lambda: self._transport.run(words, _EXAMINE_S))
+        if ended.exit_code == UnavailableError.exit_code:
+            pip = self._typed(f"{self._python} -m pip install")
+            said = ended.complaint.replace("pip install", pip)
+            raise UnavailableError(f"On {self._transport.name}, {said}")
+        return json.loads(ended.checked().text.strip().rpartition("\n")[2])
 
     def push(self, file: Path) -> None:
         """Copy `file` into the work folder, under its own name."""

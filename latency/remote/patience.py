@@ -16,6 +16,8 @@ T = TypeVar("T")
 class Patience:
     """Tries again for as long as errors say that it is worth it.
 
+    A device that has not answered once is not waited for: its card may be wrong.
+
     Args:
         device: The name of its card.
         sleep: Waits for seconds.
@@ -24,6 +26,7 @@ class Patience:
     def __init__(self, device: str, sleep: Callable[[float], None]) -> None:
         self._device = device
         self._sleep = sleep
+        self._has_answered = False
 
     def persist(self, act: Callable[[], T]) -> T:
         """What `act` returns in the end.
@@ -34,13 +37,17 @@ class Patience:
         """
         for pause_s in (*PAUSES_S, None):
             try:
-                return act()
+                done = act()
             except TransportError as error:
-                if error.retry is Retry.NEVER:
+                is_stranger = error.retry is Retry.LATER and not self._has_answered
+                if error.retry is Retry.NEVER or is_stranger:
                     raise
                 if pause_s is None:
                     raise self.set_aside(len(PAUSES_S) + 1, str(error)) from error
                 self._sleep(0.0 if error.retry is Retry.AT_ONCE else pause_s)
+            else:
+                self._has_answered = True
+                return done
         raise AssertionError("unreachable")
 
     def set_aside(self, count: int, reason: str) -> DeviceSetAsideError:
