@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..core.errors import ConfigError, InfeasibleError, MeasurementError, MissingLatencyError
 from ..core.seeding import torch_generator
-from ..devices.device import Device, card_paths, find_device
+from ..devices.device import Device, DeviceKind, card_paths, find_device
 from ..latency.condition import runtime_section
 from ..latency.export import Format, export_checked
 from ..latency.measure import Progress
@@ -342,10 +342,15 @@ def _given_models(order: VerifyOrder) -> dict[str, LoadedModel]:
 
 
 def _others(devices: Sequence[Device]) -> list[Device]:
-    """Available devices that differ from the only one of `devices` in the runtime alone."""
+    """Available devices that differ from the only one of `devices` in the runtime alone.
+
+    None for a board: what it has besides is not asked.
+    """
     if len(devices) > 1:
         return []
     (device,) = devices
+    if device.kind is DeviceKind.SSH:
+        return []
     own = runtime_section(device)
     found = []
     for name in card_paths():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from elat.core.artefact import elat_home
 from elat.core.errors import UnavailableError
 from elat.devices.device import find_device
 from elat.flows.building import BuildOrder, build
@@ -12,6 +13,7 @@ from elat.flows.fusing import FusionOrder, detect_fusion
 from elat.flows.inventory import describe_device
 from elat.flows.measuring import Campaign, default_cache, profile_cases
 from elat.flows.profiling import ProfileOrder, profile_model
+from elat.flows.verify import _others
 from elat.latency.operators.conv import Conv
 from elat.latency.protocol import SCREEN
 from elat.latency.store import open_store
@@ -45,6 +47,15 @@ def card(tmp_path, monkeypatch):
 def test_what_would_time_this_machine_refuses_a_board(card, act):
     with pytest.raises(UnavailableError, match=r"pi is another machine.*elat measure"):
         act(card)
+
+
+def test_no_other_board_is_taken_for_the_same_machine_with_another_runtime(card):
+    folder = elat_home() / "devices"
+    folder.mkdir(parents=True)
+    (folder / "other.yaml").write_text(
+        CARD.replace("id: pi", "id: other").replace("onnxruntime", "tflite")
+    )
+    assert _others([find_device(str(card))]) == []
 
 
 def test_models_are_not_profiled_here_for_a_board(card, tmp_path):

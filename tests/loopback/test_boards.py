@@ -14,7 +14,12 @@ import pytest
 import yaml
 
 from elat.core.artefact import elat_home
-from elat.core.errors import DeviceSetAsideError, StorageFullError, UnavailableError
+from elat.core.errors import (
+    DeviceSetAsideError,
+    MeasurementError,
+    StorageFullError,
+    UnavailableError,
+)
 from elat.devices.device import Device, find_device
 from elat.flows.measuring import Campaign, default_cache, measure_cases
 from elat.latency.condition import Condition
@@ -247,6 +252,17 @@ def test_the_condition_is_known_while_the_board_is_off(loop):
     card.write_text(card.read_text().replace("block", "in_situ"))
     with pytest.raises(UnavailableError, match="does not answer"):
         Condition.of(find_device("loop-ssh"))
+
+
+def test_a_runtime_that_changed_there_ends_the_call_and_the_next_one_measures_it(loop, store):
+    device = loop.card()
+    kept = elat_home() / "boards" / "loop-ssh.json"
+    now = Condition.of(device)
+    kept.write_text(kept.read_text().replace(now.runtime_version, "onnxruntime 0.1"))
+    assert Condition.of(device).runtime_version == "onnxruntime 0.1"
+    with pytest.raises(MeasurementError, match=r"loop-ssh is .* now and was .*onnxruntime 0\.1"):
+        measured(device, store)
+    assert Condition.of(device) == now
 
 
 def test_the_doctor_examines_the_board_where_it_is(loop):
