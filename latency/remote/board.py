@@ -58,15 +58,21 @@ class Board(Place):
             TransportError: It does not answer.
         """
         self._elat.bring()
-        condition = Condition.from_json(
-            self.ask("condition", json.dumps(card_there(self._device)))
-        )
+        told = self.ask("condition", json.dumps(card_there(self._device)))
+        try:
+            condition = Condition.from_json(told)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self.no_answer("condition", told) from error
         self._worker = runtimes[condition.runtime].worker
         return condition
 
     def ask(self, verb: str, argument: str) -> Any:
         """What `far.py` answers there, as `Brought.ask`."""
         return self._elat.ask(verb, argument)
+
+    def no_answer(self, verb: str, said: object) -> MeasurementError:
+        """The error that says that `said` is no answer to `verb`."""
+        return self._elat.no_answer(verb, said)
 
     def command(self) -> list[str]:
         owner = f"{getpass.getuser()} on {host_identity()}"
@@ -80,7 +86,9 @@ class Board(Place):
         for start in range(0, len(keys), _KEYS_PER_QUESTION):
             part = keys[start : start + _KEYS_PER_QUESTION]
             absent = self.ask("missing", json.dumps(part))
-            for bundle in _bundles({key: waiting[key] for key in absent}):
+            if not isinstance(absent, list):
+                raise self.no_answer("missing", absent)
+            for bundle in _bundles({key: waiting[key] for key in part if key in absent}):
                 self._send(bundle)
 
     def folder(self, folder: Path) -> str:

@@ -6,9 +6,10 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ...core.errors import CommandFailedError, UnavailableError
+from ...core.config import Settings
+from ...core.errors import CommandFailedError, MeasurementError, UnavailableError
 from ...devices.device import Device, Ssh
 from ...devices.transports import Transport
 from .patience import Patience
@@ -44,6 +45,19 @@ finally:
 """
 
 
+class _Probed(Settings):
+    """What the board's Python says of itself.
+
+    Attributes:
+        missing: Packages that elat's worker needs.
+        has: Whether this very elat is there.
+    """
+
+    python: tuple[int, int]
+    missing: tuple[Literal["numpy", "pydantic", "pyyaml"], ...]
+    has: bool
+
+
 class Brought:
     """The elat that runs here, in a board's work folder, run by the card's Python there."""
 
@@ -66,7 +80,7 @@ class Brought:
         """
         probed = self._patience.persist(self._probe)
         self._check(probed)
-        if not probed["has"]:
+        if not probed.has:
             self._patience.persist(self._install)
 
     def words(self, verb: str, *arguments: str) -> list[str]:
@@ -87,14 +101,25 @@ class Brought:
             pip = self._typed(f"{self._python} -m pip install")
             said = ended.complaint.replace("pip install", pip)
             raise UnavailableError(f"On {self._transport.name}, {said}")
-        return json.loads(ended.checked().text.strip().rpartition("\n")[2])
+        text = ended.checked().text.strip().rpartition("\n")[2]
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise self.no_answer(verb, text) from error
+
+    def no_answer(self, verb: str, said: object) -> MeasurementError:
+        """The error that says that `said` is no answer to `verb`."""
+        return MeasurementError(
+            f"{self._transport.name} answered {str(said)[:80]!r} when asked for its {verb}; see "
+            f"whether {self._python} is a Python: {self._typed(self._python)} --version"
+        )
 
     def push(self, file: Path) -> None:
         """Copy `file` into the work folder, under its own name."""
         timeout_s = ASK_S + file.stat().st_size / _SLOWEST_BYTES_PER_S
         self._transport.push(file, file.name, timeout_s)
 
-    def _probe(self) -> dict[str, Any]:
+    def _probe(self) -> _Probed:
         """What there is, from the Python of the card.
 
         Raises:
@@ -103,36 +128,33 @@ class Brought:
         name = self._transport.name
         ended = self._transport.run([self._python, "-c", _PROBE, self._home], ASK_S)
         try:
-            found = json.loads(ended.checked().text)
+            return _Probed.model_validate_json(ended.checked().text)
         except CommandFailedError as error:
             raise UnavailableError(
                 f"{name} has no Python called {self._python}: {error}; name one as ssh.python in "
                 f"the card of {self._device.id}, or install with: "
                 f"{self._typed('sudo apt install python3')}"
             ) from error
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or not {"python", "missing", "has"} <= found.keys():
+        except ValueError as error:
             raise UnavailableError(
                 f"{self._python} on {name} answered {ended.text[:80]!r} and is no Python; repair "
                 f"ssh.python in the card of {self._device.id}."
-            )
-        return found
+            ) from error
 
-    def _check(self, probed: dict[str, Any]) -> None:
+    def _check(self, probed: _Probed) -> None:
         """Refuse a Python that cannot run elat's worker.
 
         Raises:
             UnavailableError: It is too old, or lacks a package.
         """
-        name, found = self._transport.name, tuple(probed["python"])
+        name, found = self._transport.name, probed.python
         if found < (3, 11):
             raise UnavailableError(
                 f"{self._python} on {name} is Python {'.'.join(map(str, found))}, and elat needs "
                 f"3.11; name a later one as ssh.python in the card of {self._device.id}."
             )
-        if probed["missing"]:
-            packages = " ".join(probed["missing"])
+        if probed.missing:
+            packages = " ".join(probed.missing)
             raise UnavailableError(
                 f"{self._python} on {name} lacks {packages}; install with: "
                 f"{self._typed(self._python)} -m pip install {packages}"

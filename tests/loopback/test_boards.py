@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,6 +158,16 @@ def test_a_board_that_stays_away_is_set_aside_and_nothing_finished_is_lost(loop,
     assert measured(device, store) == 2
 
 
+@pytest.mark.slow
+def test_a_cable_that_carries_nothing_any_more_is_noticed(loop, store):
+    def stall(launches: int) -> None:
+        if launches == 2:
+            loop.server.cable.is_stalled = True
+            threading.Timer(20, lambda: setattr(loop.server.cable, "is_stalled", False)).start()
+
+    assert measured(loop.card(), store, stall) == 4
+
+
 def test_a_worker_that_is_killed_there_was_not_cut_off(loop):
     with open_board(loop.card()) as board, start_worker(board.command(), 60) as worker:
         pid, _, owner = (loop.folder / "worker.lock").read_text().partition(" ")
@@ -176,44 +187,55 @@ def test_a_worker_that_nobody_speaks_to_any_more_makes_room(loop):
             first.receive(20)
 
 
+def fake_python(folder: Path, probed: str, then: str) -> str:
+    """A program that answers `probed` to the probe, and does `then` for all else."""
+    path = folder / "fake-python"
+    path.write_text(f"""#!/bin/sh\nif [ "$1" = -c ]; then echo '{probed}'; else {then}; fi\n""")
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.mark.parametrize(
     ("python", "said"),
     [
         ("/nowhere/python3", "no Python called /nowhere/python3"),
         ("true", "is no Python"),
-        ("{folder}/old", r"is Python 3\.8, and elat needs 3\.11"),
-        ("{folder}/bare", r"lacks numpy pydantic; install with: ssh loop .*pip install"),
     ],
 )
-def test_a_wrong_python_is_named_with_the_repair(loop, tmp_path, python, said):
-    for name, version, missing in (
-        ("old", "[3, 8]", "[]"),
-        ("bare", "[3, 12]", '["numpy", "pydantic"]'),
-    ):
-        path = tmp_path / name
-        path.write_text(
-            "#!/bin/sh\n"
-            f"""echo '{{"python": {version}, "missing": {missing}, "has": false}}'\n"""
-        )
-        path.chmod(0o755)
-    device = loop.card(python=python.replace("{folder}", str(tmp_path)))
-    with pytest.raises(UnavailableError, match=said), open_board(device):
+def test_what_is_no_python_is_named_with_the_repair(loop, python, said):
+    with pytest.raises(UnavailableError, match=said), open_board(loop.card(python=python)):
         pass
 
 
-def test_a_missing_runtime_is_said_with_what_installs_it(loop, tmp_path):
-    bare = tmp_path / "bare"
-    probed = """{"python": [3, 12], "missing": [], "has": true}"""
-    bare.write_text(
-        "#!/bin/sh\n"
-        f"""if [ "$1" = -c ]; then echo '{probed}'\n"""
-        "else echo 'onnxruntime is not installed; install it with: pip install onnxruntime' >&2\n"
-        "exit 3\nfi\n"
-    )
-    bare.chmod(0o755)
-    said = f"On loop, onnxruntime is not installed; .*: ssh loop {bare} -m pip install onnxruntime"
-    with pytest.raises(UnavailableError, match=said), open_board(loop.card(python=str(bare))):
+GOOD = """{"python": [3, 12], "missing": [], "has": true}"""
+ABSENT = (
+    "echo 'onnxruntime is not installed; install it with: pip install onnxruntime' >&2; exit 3"
+)
+
+
+@pytest.mark.parametrize(
+    ("probed", "then", "said"),
+    [
+        (GOOD.replace("12", "8"), "", r"is Python 3\.8, and elat needs 3\.11"),
+        (
+            GOOD.replace("[]", """["numpy", "pydantic"]"""),
+            "",
+            r"lacks numpy pydantic; install with: ssh loop .*pip install numpy pydantic",
+        ),
+        (GOOD.replace("[]", """["; reboot"]"""), "", "is no Python"),
+        (GOOD.replace("[3, 12]", "[null]"), "", "is no Python"),
+        (GOOD, ABSENT, "On loop, onnxruntime is .*: ssh loop .*fake-python -m pip install onnx"),
+        (GOOD, "echo nonsense", "answered 'nonsense' when asked for its condition"),
+        (GOOD, "echo '[1, {}]'", "when asked for its condition"),
+        (GOOD, "echo '{\"precision\": 1}'", "when asked for its condition"),
+    ],
+)
+def test_a_wrong_python_is_named_with_the_repair(loop, tmp_path, probed, then, said):
+    device = loop.card(python=fake_python(tmp_path, probed, then or "exit 9"))
+    with pytest.raises((UnavailableError, MeasurementError), match=said), open_board(device):
         pass
+    (check,) = examine_board(device)
+    assert check.status == "fail"
 
 
 def test_a_full_work_folder_is_said_in_one_sentence(loop, store):
