@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from elat.cli.app import app
 from elat.core.artefact import elat_home
 from elat.core.errors import (
     DeviceSetAsideError,
@@ -294,3 +297,19 @@ def test_the_doctor_examines_the_board_where_it_is(loop):
     loop.server.cable.pull()
     (check,) = examine_board(loop.card())
     assert (check.status, bool(check.repair)) == ("fail", True)
+
+
+@pytest.mark.slow
+def test_a_space_is_measured_and_its_table_written_by_the_same_commands_as_here(loop, tmp_path):
+    loop.card()
+    order = ["--device", "loop-ssh", "--space", "proxyless-tiny"]
+    ran = CliRunner().invoke(app, ["measure", *order, "--protocol", "screen", "--json"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
+    assert (found["operators"], found["failures"]) == (35, 0)
+    path = tmp_path / "table.yaml"
+    ran = CliRunner().invoke(app, ["table", *order, "--out", str(path)])
+    assert ran.exit_code == 0, ran.output
+    table = yaml.safe_load(path.read_text())
+    assert (table["origin"], table["condition"]["device"]) == ("measured", "loop-ssh")
+    assert table["operators"] == 35
