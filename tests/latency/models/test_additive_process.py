@@ -27,12 +27,12 @@ def theta_of(columns: int, noise: float = 0.05) -> np.ndarray:
 
 def rows_of(times: np.ndarray, seed: int = 0) -> NodeRows:
     random = np.random.default_rng(seed)
-    nodes = times.shape[1]
+    nodes = (times.shape[1],)
     return NodeRows(
         ("a", "b"),
-        random.normal(size=(nodes, 3)),
-        random.integers(0, 2, nodes),
-        random.normal(1.0, 0.5, nodes),
+        random.normal(size=(*nodes, 3)),
+        random.integers(0, 2, nodes).astype(np.intp),
+        random.normal(1.0, 0.5, size=nodes),
         times,
     )
 
