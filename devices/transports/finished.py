@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...core.errors import (
@@ -92,23 +93,39 @@ def failed_to_run(words: str, device: str, said: str, exit_code: int) -> Transpo
     return ended.failure()
 
 
-def read_end(stdout: bytes, stderr: bytes, token: str) -> tuple[str, bytes, bytes, bool] | None:
+def read_end(
+    stdout: bytes, stderr: bytes, token: str, *, ends_both: bool = True
+) -> tuple[str, bytes, bytes, bool] | None:
     r"""What stands behind `token`, both streams without that, and whether they came as one.
 
-    The far side ends with a line `token word` on standard error, which only it knows. A terminal
-    in between, as old phones have, turns each `\n` into `\r\n`, which is undone exactly.
+    The far side ends each stream with a line `token word`, which only it knows: either can break
+    off without the other. A terminal in between, as old phones have, turns each `\n` into `\r\n`,
+    which is undone exactly.
+
+    Args:
+        stdout: What came of standard output, or of both where they come as one.
+        stderr: What came of standard error.
+        token: The secret of this call.
+        ends_both: Whether standard output has the line, too, and not standard error alone.
 
     Returns:
-        None where the line is missing: the connection broke before the end.
+        None where a line is missing: the connection broke before the end.
     """
     pattern = re.compile(rb"\n" + token.encode() + rb" (\w+)(\r?)\n")
-    for is_merged, stream in ((False, stderr), (True, stdout)):
-        found = pattern.search(stream)
-        if found is None:
-            continue
-        rest = stream[: found.start() - len(found[2])] + stream[found.end() :]
-        out, err = (rest, b"") if is_merged else (stdout, rest)
-        if found[2]:
-            out, err = out.replace(b"\r\n", b"\n"), err.replace(b"\r\n", b"\n")
-        return found[1].decode(), out, err, is_merged
-    return None
+    in_out, in_err = list(pattern.finditer(stdout)), list(pattern.finditer(stderr))
+    is_merged = not in_err
+    if len(in_out) < ends_both + is_merged or not (in_out or in_err):
+        return None
+    end = (in_err or in_out)[-1]
+    out = _without(stdout, in_out if ends_both or is_merged else [])
+    err = _without(stderr, in_err)
+    if end[2]:
+        out, err = out.replace(b"\r\n", b"\n"), err.replace(b"\r\n", b"\n")
+    return end[1].decode(), out, err, is_merged
+
+
+def _without(stream: bytes, lines: Sequence[re.Match[bytes]]) -> bytes:
+    """`stream` without `lines`, and the line end in front of each."""
+    for found in reversed(lines):
+        stream = stream[: found.start() - len(found[2])] + stream[found.end() :]
+    return stream

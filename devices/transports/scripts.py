@@ -6,8 +6,8 @@ They keep to what dash, bash, BusyBox, toybox and Android's mksh have in common.
 from __future__ import annotations
 
 RUN = r"""
-folder=$1 token=$2 limit=$3
-shift 3
+folder=$1 token=$2 limit=$3 ends=$4
+shift 4
 end=folder
 if mkdir -p "$folder" && cd "$folder"; then
     if command -v timeout >/dev/null 2>&1; then
@@ -17,12 +17,15 @@ if mkdir -p "$folder" && cd "$folder"; then
     fi
     end=$?
 fi
+if [ "$ends" = 2 ]; then printf '\n%s %s\n' "$token" "$end"; fi
 printf '\n%s %s\n' "$token" "$end" >&2
 """
-"""Arguments: work folder, token, seconds, the command. Ends with a line `token exit-code` on
-standard error, or `token folder` where there is no folder. A command that this machine has given
-up is ended by the device itself: nothing of it goes on. `exec` in a shell, for an execvp, as
-`timeout` has, would read a foreign program as a shell's.
+"""Arguments: work folder, token, seconds, 2 or 1, the command.
+
+Ends both streams, or standard error alone, with a line `token exit-code`, or `token folder` where
+there is no folder. A command that this machine has given up is ended by the device itself: nothing
+of it goes on. `exec` in a shell, for an execvp, as `timeout` has, would read a foreign program as
+a shell's.
 """
 
 STREAM = r"""

@@ -41,6 +41,8 @@ HOST = r"^(ssh://)?[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*$"
 _MISSING = "The OpenSSH client is not installed; install it with: sudo apt install openssh-client"
 _KEPT_S = 60
 _CLOSE_S = 5.0
+_LONGEST_BASE = 45
+"""Of a path of a socket 107 bytes are heard; names below take up to 60 of them."""
 _REFUSED = (
     "permission denied",
     "host key verification failed",
@@ -222,8 +224,9 @@ def _control_folder() -> Path:
         UnavailableError: Somebody else made one of its name.
     """
     own = os.environ.get("XDG_RUNTIME_DIR", "")
-    base = Path(own if own and Path(own).is_dir() else tempfile.gettempdir())
-    folder = base / f"elat-ssh-{os.getuid()}"
+    bases = [base for base in (own, tempfile.gettempdir()) if base and Path(base).is_dir()]
+    short = (base for base in bases if len(os.fsencode(base)) <= _LONGEST_BASE)
+    folder = Path(next(short, "/tmp")) / f"elat-ssh-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()

@@ -218,11 +218,12 @@ class Transport:
         check_words(command)
         token = secrets.token_hex(16)
         limit = str(math.ceil(timeout_s) + _FAR_GRACE_S)
+        ends = "2" if stdout is None else "1"
         words = self._link.words_here(
-            ["sh", "-c", scripts.RUN, "elat", self._folder, token, limit, *command]
+            ["sh", "-c", scripts.RUN, "elat", self._folder, token, limit, ends, *command]
         )
         ended = _run_here(words, timeout_s, stdin, stdout, kept_bytes)
-        found = read_end(ended.stdout, ended.stderr, token)
+        found = read_end(ended.stdout, ended.stderr, token, ends_both=stdout is None)
         if found is None:
             raise self._lost(command[0], timeout_s, ended)
         end, out, err, is_merged = found

@@ -82,8 +82,11 @@ def test_a_command_that_is_late_is_given_up_and_ends_on_the_device_too(way):
 
 def test_a_huge_line_is_bounded(way):
     ended = way.transport.run(["head", "-c", "5000000", "/dev/zero"], 60, kept_bytes=100_000)
-    assert ended.stdout == bytes(100_000)
-    assert (ended.exit_code, ended.dropped_bytes) == (0, 4_900_000)
+    # The line that ends it takes some of the room.
+    assert 99_900 < len(ended.stdout) <= 100_000
+    assert set(ended.stdout) == {0}
+    assert ended.exit_code == 0
+    assert len(ended.stdout) + ended.dropped_bytes == 5_000_000
 
 
 def test_a_command_that_is_not_there_fails(way):

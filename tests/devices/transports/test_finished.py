@@ -24,25 +24,29 @@ def line(word: str) -> bytes:
 
 @given(out=OUTPUT, err=OUTPUT, late=OUTPUT)
 def test_two_streams_come_back_as_they_were(out, err, late):
-    assert read_end(out, err + line("7") + late, TOKEN) == ("7", out, err + late, False)
+    sent = err + line("7") + late
+    assert read_end(out + line("7"), sent, TOKEN) == ("7", out, err + late, False)
+    assert read_end(out, sent, TOKEN, ends_both=False) == ("7", out, err + late, False)
 
 
 @given(out=OUTPUT)
 def test_what_a_terminal_made_of_line_ends_is_undone(out):
     """The line discipline turns each line feed into two characters (onlcr, termios(3))."""
-    sent = (out + line("130")).replace(b"\n", b"\r\n")
+    sent = (out + line("130") + line("130")).replace(b"\n", b"\r\n")
     assert read_end(sent, b"", TOKEN) == ("130", out, b"", True)
 
 
 @given(out=OUTPUT, err=OUTPUT)
 def test_an_output_without_its_end_was_cut_off(out, err):
     assert read_end(out, err, TOKEN) is None
-    assert read_end(out, err + line("7")[:-1], TOKEN) is None
+    assert read_end(out + line("7"), err + line("7")[:-1], TOKEN) is None
+    assert read_end(out + line("7")[:-1], err + line("7"), TOKEN) is None
+    assert read_end(out, err + line("7")[:-1], TOKEN, ends_both=False) is None
 
 
 def test_a_forged_end_is_part_of_the_output():
     forged = line("0").replace(b"0123", b"9999")
-    assert read_end(b"", forged + line("1"), TOKEN) == ("1", b"", forged, False)
+    assert read_end(line("1"), forged + line("1"), TOKEN) == ("1", b"", forged, False)
 
 
 @pytest.mark.parametrize(

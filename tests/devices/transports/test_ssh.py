@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from elat.core.errors import (
@@ -16,7 +19,14 @@ from elat.devices.transports.ssh import SshLink
 
 
 @pytest.fixture
-def program(tmp_path, monkeypatch):
+def runtime_folder():
+    """A folder with a short path, as sockets need."""
+    with tempfile.TemporaryDirectory(prefix="run", dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch, runtime_folder):
     """Makes an `ssh` of the lines given."""
 
     def write(text):
@@ -24,8 +34,7 @@ def program(tmp_path, monkeypatch):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    (tmp_path / "run").mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_folder))
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     return write
 
@@ -80,13 +89,23 @@ def test_a_missing_client_is_told(monkeypatch, tmp_path):
         Transport(SshLink("pi")).run(["true"], 5)
 
 
-def test_a_folder_for_sockets_that_others_may_enter_is_refused(program, tmp_path):
+def test_a_folder_for_sockets_that_others_may_enter_is_refused(program, runtime_folder):
     program("exit 0")
     SshLink("pi").words_here(["true"])
-    (folder,) = (tmp_path / "run").iterdir()
+    (folder,) = runtime_folder.iterdir()
     folder.chmod(0o755)
     with pytest.raises(UnavailableError, match="open to other users"):
         SshLink("pi").words_here(["true"])
+
+
+def test_sockets_have_short_paths_whatever_the_runtime_folder(program, tmp_path, monkeypatch):
+    program("exit 0")
+    long = tmp_path / ("x" * 80)
+    long.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    SshLink("pi").words_here(["true"])
+    assert not list(long.iterdir())
 
 
 @pytest.mark.parametrize(
