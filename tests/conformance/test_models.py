@@ -54,8 +54,8 @@ TABLE = toy_table()
 KNOWN = list(TABLE)
 
 
-# An ensemble fits all its members in every fold.
-SLOW = frozenset({"ensemble"})
+# An ensemble fits all its members in every fold, an additive process four sets of lengths.
+SLOW = frozenset({"ensemble", "additive-process"})
 
 
 @pytest.fixture(

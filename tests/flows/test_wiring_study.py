@@ -127,6 +127,7 @@ def test_a_study_that_is_done_does_nothing_again(config: Path, tmp_path: Path) -
     assert read_wirings(out) == found
 
 
+@pytest.mark.slow
 def test_seeds_may_be_added_and_nothing_else_changed(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     _, first = studied(config, out)
@@ -150,6 +151,7 @@ def test_a_changed_space_is_refused_though_its_file_has_the_same_name(
         studied(config, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_other_widths_are_other_trainings(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     _, first = studied(written(tmp_path, dense_growths=[1, 2]), out)

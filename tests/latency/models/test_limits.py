@@ -93,6 +93,9 @@ def test_launches_tell_where_as_many_others_will_fall() -> None:
     assert one.upper(0.6).tolist() == [inf]
 
 
+SLOW = frozenset({"ensemble", "additive-process", "gnn"})
+
+
 def noisy(operators: tuple[Operator, ...], seed: int) -> dict[Operator, float]:
     errors = np.exp(np.random.default_rng(seed).normal(0, NOISE, len(operators)))
     return {o: (roofline_ms(o) + 0.01) * float(e) for o, e in zip(operators, errors, strict=True)}
@@ -101,7 +104,7 @@ def noisy(operators: tuple[Operator, ...], seed: int) -> dict[Operator, float]:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name == "ensemble" else ())
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
         for name in latency_models
         if name != "lookup"
     ],
