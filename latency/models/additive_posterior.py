@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .executed_nodes import NodeRows
+from .kernels import matern52, matern52_among
 
 if TYPE_CHECKING:
     import torch
@@ -174,11 +175,6 @@ def _noise_of(theta: Matrix) -> float:
     return float(np.exp(2 * theta[4])) + _JITTER
 
 
-def _matern52(squares: Matrix) -> Matrix:
-    r = np.sqrt(5 * squares)
-    return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
-
-
 def _covariances(
     theta: Matrix, point: Matrix, kind: int, points: Matrix, kinds: NDArray[np.intp]
 ) -> Matrix:
@@ -186,7 +182,7 @@ def _covariances(
     a, b, c, d = np.exp(2 * theta[:4])
     lengths = np.exp(theta[5:]).reshape(2, -1)
     squares = (points - point) ** 2
-    shared, within = (_matern52((squares / length**2).sum(axis=1)) for length in lengths)
+    shared, within = (matern52((squares / length**2).sum(axis=1)) for length in lengths)
     linear = (points * point).sum(axis=1) / len(point)
     return np.asarray(a * shared + (kinds == kind) * (b * within + c + d * linear))
 
@@ -215,18 +211,8 @@ def _covariance(theta: torch.Tensor, rows: NodeRows) -> torch.Tensor:
     is_same = torch.from_numpy(rows.kind[:, None] == rows.kind[None]).to(points.dtype)
     columns = points.shape[1]
     a, b, c, d = torch.exp(2 * theta[:4])
-    shared = _matern(points, theta[5 : 5 + columns])
-    within = _matern(points, theta[5 + columns :])
+    shared = matern52_among(points, theta[5 : 5 + columns])
+    within = matern52_among(points, theta[5 + columns :])
     linear = points @ points.T / columns
     covariance: torch.Tensor = a * shared + is_same * (b * within + c + d * linear)
     return covariance
-
-
-def _matern(points: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    p = points / torch.exp(lengths)
-    own = (p**2).sum(1)
-    squares = own[:, None] + own[None] - 2 * p @ p.T
-    r = torch.sqrt(5 * torch.clamp(squares, min=1e-12))
-    return (1 + r + r**2 / 3) * torch.exp(-r)

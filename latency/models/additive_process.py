@@ -16,6 +16,7 @@ from .additive_posterior import Matrix, Posterior, Seen, learnt, mode, nominal_l
 from .base import Prediction, StoredModel
 from .executed_nodes import NodeSpace
 from .features import FeatureSpace, answer, log_targets
+from .kernels import subset
 from .layout_features import difference_method
 from .limits import Conformal
 from .noise import standard_errors
@@ -48,7 +49,7 @@ class AdditiveProcess(StoredModel):
     ) -> None:
         operators = list(table)
         self._space = FeatureSpace.of(table)
-        chosen = _subset(len(operators), MOST, seed)
+        chosen = subset("additive-process", len(operators), MOST, seed)
         known = [operators[i] for i in chosen]
         self._nodes = NodeSpace.of(
             known, self._space.element_bytes, difference_method(table.condition)
@@ -116,7 +117,7 @@ def _some(
 ) -> Seen:
     """At most so many of the operators of `part`, as they come."""
     places = np.flatnonzero(part)
-    few = places[_subset(len(places), _LEARN_FROM, len(places))]
+    few = places[subset("additive-process", len(places), _LEARN_FROM, len(places))]
     rows = space.rows([known[i] for i in few])
     return Seen(rows, seen.target[few], seen.variances[few])
 
@@ -135,11 +136,3 @@ def _folds(count: int, seed: int) -> NDArray[np.intp]:
     """A fold for each of `count` operators, as evenly as can be."""
     order = numpy_generator(seed, "additive-process", "folds").permutation(count)
     return np.asarray(order % _FOLDS)
-
-
-def _subset(count: int, most: int, seed: int) -> NDArray[np.intp]:
-    """Positions of at most `most` of `count`, in order."""
-    if count <= most:
-        return np.arange(count)
-    order = numpy_generator(seed, "additive-process", str(most)).permutation(count)
-    return np.sort(order[:most])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.seeding import numpy_generator
 from ..operators import Operator
 from ..table import LatencyTable
 from . import latency_models
 from .base import Prediction, StoredModel
 from .features import Matrix, answer
+from .kernels import matern52, matern52_among, subset
 from .limits import Conformal
 from .starts import NominalStart, Rows
 
@@ -52,7 +52,7 @@ class GaussianProcess(StoredModel):
         rows, operators = Rows.of(table), list(table)
         self._rows = rows
         self._start = NominalStart(rows, operators)
-        chosen = _subset(len(operators), MOST, seed)
+        chosen = subset("gaussian-process", len(operators), MOST, seed)
         spread = rows.features[chosen].std(axis=0)
         self._columns = np.flatnonzero(spread > 0)
         self._centre = rows.features[chosen][:, self._columns].mean(axis=0)
@@ -61,7 +61,9 @@ class GaussianProcess(StoredModel):
         self._kinds = rows.kinds[chosen]
         residuals, variances = self._start.residuals[chosen], rows.errors[chosen] ** 2
         data = (self._points, self._kinds, residuals, variances)
-        is_first = np.isin(np.arange(len(chosen)), _subset(len(chosen), len(chosen) // 2, seed))
+        is_first = np.isin(
+            np.arange(len(chosen)), subset("gaussian-process", len(chosen), len(chosen) // 2, seed)
+        )
         parts = (np.ones(len(chosen), bool), is_first, ~is_first)
         if learnt is None:
             learnt = np.array([_learn_from(data, part, seed) for part in parts])
@@ -118,7 +120,7 @@ class GaussianProcess(StoredModel):
         a, b, c, d = np.exp(2 * self._theta[:4])
         lengths = np.exp(self._theta[5:]).reshape(2, -1)
         squares = (self._points - point) ** 2
-        shared, within = (_matern52((squares / length**2).sum(axis=1)) for length in lengths)
+        shared, within = (matern52((squares / length**2).sum(axis=1)) for length in lengths)
         linear = (self._points * point).sum(axis=1) / len(point)
         return np.asarray(a * shared + (self._kinds == kind) * (b * within + c + d * linear))
 
@@ -127,11 +129,6 @@ def _own_covariance(theta: Matrix, points: Matrix) -> Matrix:
     """Covariance of each point with itself, `(points,)`."""
     a, b, c, d = np.exp(2 * theta[:4])
     return np.asarray(a + b + c + d * (points**2).sum(axis=1) / points.shape[1])
-
-
-def _matern52(squares: Matrix) -> Matrix:
-    r = np.sqrt(5 * squares)
-    return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
 
 
 def _covariance(theta: torch.Tensor, points: torch.Tensor, is_same: torch.Tensor) -> torch.Tensor:
@@ -149,20 +146,10 @@ def _covariance(theta: torch.Tensor, points: torch.Tensor, is_same: torch.Tensor
     a, b, c, d = torch.exp(2 * theta[:4])
     same = is_same.to(points.dtype)
     linear = points @ points.T / features
-    covariance: torch.Tensor = a * _matern(points, shared) + same * (
-        b * _matern(points, within) + c + d * linear
+    covariance: torch.Tensor = a * matern52_among(points, shared) + same * (
+        b * matern52_among(points, within) + c + d * linear
     )
     return covariance
-
-
-def _matern(points: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    p = points / torch.exp(lengths)
-    own = (p**2).sum(1)
-    squares = own[:, None] + own[None] - 2 * p @ p.T
-    r = torch.sqrt(5 * torch.clamp(squares, min=1e-12))
-    return (1 + r + r**2 / 3) * torch.exp(-r)
 
 
 def _noise(theta: Matrix) -> float:
@@ -202,7 +189,7 @@ def _limits(learnt: Matrix, is_first: NDArray[np.bool_], data: Data) -> Conforma
 def _learn_from(data: Data, part: NDArray[np.bool_], seed: int) -> Matrix:
     """What `_learn` makes of some of the rows of `data`, at most so many."""
     places = np.flatnonzero(part)
-    few = places[_subset(len(places), _LEARN_FROM, seed)]
+    few = places[subset("gaussian-process", len(places), _LEARN_FROM, seed)]
     points, kinds, residuals, variances = data
     return _learn(points[few], kinds[few], residuals[few], variances[few])
 
@@ -230,11 +217,3 @@ def _learn(
         (fit + prior).backward()  # type: ignore[no-untyped-call]
         adam.step()
     return np.asarray(theta.detach().numpy().copy())
-
-
-def _subset(count: int, most: int, seed: int) -> NDArray[np.intp]:
-    """Positions of at most `most` of `count`, in order."""
-    if count <= most:
-        return np.arange(count)
-    order = numpy_generator(seed, "gaussian-process", str(most)).permutation(count)
-    return np.sort(order[:most])
