@@ -241,10 +241,19 @@ def space_table(store: MeasurementStore, device: Device, space: SearchSpace) -> 
     table = LatencyTable.derived(condition, subjects, evidence)
     missing = [operator for operator in operators if operator not in table]
     if missing:
-        raise MissingOperatorError(
+        below = METHODS[condition.method].latencies(subjects, evidence).below_ms
+        what = (
             f"{len(missing)} of {len(operators)} operators of {space.name} are not measured on "
-            f"{condition}, {missing[0]} among them; measure them with: {repair}"
+            f"{condition}, {missing[0]} among them"
         )
+        if all(operator in below for operator in missing):
+            raise MissingOperatorError(
+                f"{what}: by differences of {condition.method} it takes "
+                f"{1e3 * below[missing[0]]:.2f} us, which is lost in their noise; measure with "
+                f"more care: {repair} --protocol reference; where it stays so, with method: block "
+                "in the device card"
+            )
+        raise MissingOperatorError(f"{what}; measure them with: {repair}")
     return table
 
 

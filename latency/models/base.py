@@ -70,7 +70,8 @@ class Prediction:
         relative = self.std_ms / np.where(is_free, 1.0, self.latency_ms)
         is_known = np.isfinite(factor)
         steps = np.where(is_known, relative * np.where(is_known, factor, 0.0), factor)
-        return self.latency_ms * np.exp(np.where(is_free, 0.0, steps))
+        with np.errstate(over="ignore"):  # what is so unsure has no limit
+            return self.latency_ms * np.exp(np.where(is_free, 0.0, steps))
 
 
 class LatencyModel(ABC):

@@ -12,6 +12,7 @@ import pytest
 from elat.core.errors import ConfigError, MissingOperatorError, UnknownNameError
 from elat.devices.device import Device, find_device
 from elat.flows.fitting import CHOICE, fit_table, operators_table
+from elat.flows.measuring import space_table
 from elat.flows.operator_exam import conclude, examine, of_kinds
 from elat.latency.condition import Condition, Method, Precision
 from elat.latency.launch import Launch
@@ -29,6 +30,7 @@ from elat.latency.operators.mbconv import MBConv
 from elat.latency.sample import Sample
 from elat.latency.store import MeasurementStore, open_store
 from elat.latency.table import Entry, LatencyTable
+from elat.search.spaces import find_space
 
 CONDITION = Condition("toy", "simulated", "1", Precision.FP32, 1, 1, Method.BLOCK, options=())
 MEASURED: list[Operator] = [
@@ -149,3 +151,30 @@ def test_an_exam_of_some_kinds_has_these_alone(store: MeasurementStore, device: 
     assert set(of_kinds(table, ["mbconv", "concat"])) == {MEASURED[0], MEASURED[2]}
     with pytest.raises(UnknownNameError, match="conv"):
         of_kinds(table, ["conv"])
+
+
+def test_an_operator_that_is_lost_in_noise_is_not_said_to_be_unmeasured(
+    store: MeasurementStore, device: Device
+) -> None:
+    space = find_space("proxyless-tiny")
+    condition = Condition.of(device)
+    for case in METHODS[condition.method].cases(Subjects(space.all_operators())):
+        parts = case.operators if isinstance(case, Chain | Dag) else (case,)
+        is_last = any(isinstance(part, Linear) for part in parts)
+        ns = 100 if is_last else round(1e6 * sum(0.01 + roofline_ms(part) for part in parts))
+        launch = Launch(
+            "w",
+            0,
+            "2026-01-01T00:00:00+00:00",
+            1.0,
+            1.0,
+            9,
+            True,
+            0.0,
+            (Sample(1, ns, ns, 0),) * 8,
+        )
+        store.record_launch(case, condition.of_models, launch, {}, "simulated")
+    with pytest.raises(
+        MissingOperatorError, match=r"Linear .* takes -.* us.*--protocol reference"
+    ):
+        space_table(store, device, space)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from math import inf
 
 import numpy as np
@@ -91,6 +92,14 @@ def test_launches_tell_where_as_many_others_will_fall() -> None:
     assert np.mean(again <= found.upper(0.95)) == pytest.approx(0.95, abs=0.01)
     one = Prediction(np.array([1.0]), np.array([0.0]), StudentT(np.array([1])))
     assert one.upper(0.6).tolist() == [inf]
+
+
+def test_what_nobody_can_tell_has_no_upper_limit_and_no_warning() -> None:
+    scores = Conformal(np.array([-1.0, 0.0, 1.0]), np.array([0.5, 1.0, 2.0]))
+    unsure = Prediction(np.array([1.0]), np.array([5000.0]), scores)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert unsure.upper(0.75).tolist() == [inf]
 
 
 SLOW = frozenset({"ensemble", "additive-process", "gnn"})
