@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,13 @@ from ..operators import Operator
 from ..table import LatencyTable
 from . import latency_models
 from .additive_posterior import Matrix, Posterior, Seen, learnt, mode, nominal_logs
-from .base import Prediction, StoredModel
 from .executed_nodes import NodeSpace
-from .features import FeatureSpace, answer, log_targets
+from .features import FeatureSpace, log_targets
 from .kernels import subset
 from .layout_features import difference_method
 from .limits import Conformal
 from .noise import standard_errors
+from .process import Process
 
 MOST = 600
 """Operators that a process is conditioned on; of a larger table a random subset of so many."""
@@ -28,7 +27,7 @@ _LEARN_FROM, _FOLDS = 300, 3
 
 
 @latency_models.register("additive-process")
-class AdditiveProcess(StoredModel):
+class AdditiveProcess(Process):
     """log(ms) of an operator = log of the sum of its nodes' nominal times times exp(g(node)).
 
     g is a Gaussian process over what is executed (Duvenaud 2014, "Automatic model construction
@@ -71,27 +70,8 @@ class AdditiveProcess(StoredModel):
         self._posterior = posteriors[0]
         self._limits = _limits(posteriors[1:], fold)
 
-    @classmethod
-    def fit(cls, table: LatencyTable, *, seed: int) -> Self:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        with threadpool_limits(1):
-            return cls(table, seed, None)
-
-    @classmethod
-    def restored(
-        cls, table: LatencyTable, seed: int, state: Mapping[str, NDArray[np.float64]]
-    ) -> Self:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
-            return cls(table, seed, state)
-
     def state(self) -> dict[str, NDArray[np.float64]]:
         return dict(self._state)
-
-    def predict(self, operators: Sequence[Operator]) -> Prediction:
-        return Prediction(*answer(operators, self._predict_log), self._limits)
 
     def _predict_log(self, operators: list[Operator]) -> tuple[Matrix, Matrix]:
         self._space.matrix(operators)  # refuses what is of a kind, or has a choice, not seen

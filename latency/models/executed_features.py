@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from ..condition import Method
 from ..operators import Operator
 from .executed import Primitive, primitives
+from .layout import BLOCK
 from .layout_features import net_row, net_us
 
 Matrix = NDArray[np.float64]
 
-BLOCK = 16
 _MACS_PER_US = {"dense": 55e3, "pointwise": 50e3, "depthwise": 25e3, "grouped": 20e3}
 _LINEAR_MACS_PER_US = 12e3
 _BYTES_PER_US = 40e3

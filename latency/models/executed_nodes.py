@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ..condition import Method
 from ..operators import Operator
 from .executed import Primitive, primitives
-from .executed_features import BLOCK, L1_BYTES, L2_BYTES, blocked_ends, filled, nominal_us
-from .layout import RunNode
+from .executed_features import L1_BYTES, L2_BYTES, blocked_ends, filled, nominal_us
+from .layout import BLOCK, RunNode
 from .layout_features import loop_of, node_us, signed_nodes
 
 Matrix = NDArray[np.float64]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from ..operators import Operator
 from ..table import LatencyTable
 from . import latency_models
-from .base import Prediction, StoredModel
-from .features import Matrix, answer
+from .features import Matrix
 from .kernels import matern52, matern52_among, subset
 from .limits import Conformal
+from .process import Process
 from .starts import NominalStart, Rows
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Data = tuple[Matrix, Kinds, Matrix, Matrix]
 
 
 @latency_models.register("gaussian-process")
-class GaussianProcess(StoredModel):
+class GaussianProcess(Process):
     """Posterior mean and deviation of a Gaussian process (Rasmussen and Williams 2006, chapter 2).
 
     Its kernel is a sum: a Matérn-5/2 with a length for every feature (their section 5.1), the same
@@ -48,7 +48,7 @@ class GaussianProcess(StoredModel):
     from leave-one-out errors with lengths that were learnt without the operator.
     """
 
-    def __init__(self, table: LatencyTable, seed: int, learnt: Matrix | None) -> None:
+    def __init__(self, table: LatencyTable, seed: int, state: Mapping[str, Matrix] | None) -> None:
         rows, operators = Rows.of(table), list(table)
         self._rows = rows
         self._start = NominalStart(rows, operators)
@@ -65,40 +65,23 @@ class GaussianProcess(StoredModel):
             np.arange(len(chosen)), subset("gaussian-process", len(chosen), len(chosen) // 2, seed)
         )
         parts = (np.ones(len(chosen), bool), is_first, ~is_first)
-        if learnt is None:
+        if state is None:
             learnt = np.array([_learn_from(data, part, seed) for part in parts])
+        else:
+            learnt = state["theta"]
         self._learnt = learnt
         self._theta = learnt[0]
         self._inverse, self._duals = _solved(self._theta, *data)
         self._limits = _limits(learnt[1:], is_first, data)
 
-    @classmethod
-    def fit(cls, table: LatencyTable, *, seed: int) -> Self:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        with threadpool_limits(1):
-            return cls(table, seed, None)
-
-    @classmethod
-    def restored(
-        cls, table: LatencyTable, seed: int, state: Mapping[str, NDArray[np.float64]]
-    ) -> Self:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
-            return cls(table, seed, state["theta"])
-
     def state(self) -> dict[str, NDArray[np.float64]]:
         return {"theta": self._learnt}
-
-    def predict(self, operators: Sequence[Operator]) -> Prediction:
-        return Prediction(*answer(operators, self._predict_log), self._limits)
 
     def _scaled(self, features: Matrix) -> Matrix:
         return np.ascontiguousarray((features[:, self._columns] - self._centre) / self._scale)
 
     def _predict_log(self, operators: list[Operator]) -> tuple[Matrix, Matrix]:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         points = self._scaled(self._rows.matrix(operators))
         kinds = self._rows.space.kind_indices(operators)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ..graph_network import Graphs
 from ..operators import Operator
 from .executed import Primitive, primitives
-from .executed_features import BLOCK, nominal_us
+from .executed_features import L1_BYTES, L2_BYTES, nominal_us
 from .features import FeatureSpace
+from .layout import BLOCK
 
-_L1_BYTES, _L2_BYTES = 1 << 15, 1 << 21
 _TILE = 6
 """Columns that register tiles of convolutions have, mostly."""
 _KNOWN = 1 << 16
@@ -93,7 +93,7 @@ def _shape(p: Primitive, element_bytes: int) -> tuple[float, ...]:
         *(filled for side in sides[:4] for filled in _filled(side, BLOCK)),
         *_filled(p.out_side, _TILE),
         2 * (p.kernel * p.dilation // 2) / p.out_side,
-        *(log1p(s * element_bytes / cache) for s in sizes[1:] for cache in (_L1_BYTES, _L2_BYTES)),
+        *(log1p(s * element_bytes / cache) for s in sizes[1:] for cache in (L1_BYTES, L2_BYTES)),
     )
 
 
