@@ -81,8 +81,33 @@ class _Cpu(Settings):
     turbo: bool | None = None
 
 
+class Program(Settings):
+    """A vendor's program that measures on a device and is brought there: a file, or an address.
+
+    Attributes:
+        path: A file of this machine; `~` is the home folder.
+        url: Where it is fetched from when the user says so: `elat devices fetch`.
+        sha256: What the file must be; needed with `url`.
+        version: What the user calls it; the program does not tell.
+    """
+
+    path: Path | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://[^\x00-\x20\x7f]+$")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    version: str = Field(default="", pattern=r"^[A-Za-z0-9._+-]*$")
+
+    @model_validator(mode="after")
+    def _is_found_in_one_way(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("program needs either path or url, such as path: ~/benchmark_model")
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("program.url needs sha256, so that nothing else is ever run")
+        return self
+
+
 class _Transport(Settings):
     serial: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    folder: str = Field(default="/data/local/tmp/elat", pattern=r"^/[^\x00-\x1f\x7f]*$")
 
 
 class Ssh(Settings):
@@ -124,6 +149,7 @@ class _Card(Settings):
     power: Power | None = None
     transport: _Transport | None = None
     ssh: Ssh | None = None
+    program: Program | None = None
 
     @model_validator(mode="after")
     def _has_a_serial_where_needed(self) -> Self:
@@ -156,7 +182,9 @@ class Device:
         gpu: The GPU that is measured on, or None.
         power: The meter that the card names, or None to take what the machine has.
         serial: How adb calls the phone; None for what is not reached by adb.
+        folder: The work folder on the phone; None for what is not reached by adb.
         ssh: How ssh reaches it; None for what is not reached by ssh.
+        program: A vendor's program that measures there; None where the runtime needs none.
     """
 
     id: str
@@ -169,7 +197,9 @@ class Device:
     gpu: Gpu | None = None
     power: Power | None = None
     serial: str | None = None
+    folder: str | None = None
     ssh: Ssh | None = None
+    program: Program | None = None
 
     @property
     def is_here(self) -> bool:
@@ -225,7 +255,9 @@ def device_of(data: Any, where: str) -> Device:
         gpu=card.gpu,
         power=card.power,
         serial=card.transport.serial if card.transport else None,
+        folder=card.transport.folder if card.transport else None,
         ssh=card.ssh,
+        program=card.program,
     )
 
 
