@@ -261,22 +261,34 @@ def device_of(data: Any, where: str) -> Device:
     )
 
 
-def card_there(device: Device) -> dict[str, Any]:
-    """The card by which a machine elsewhere knows itself as `device`, as a JSON object."""
+def card_of(device: Device) -> dict[str, Any]:
+    """The card of `device` as a JSON object, which `device_of` reads back."""
     card: dict[str, Any] = {
         "schema": 1,
         "id": device.id,
-        "kind": str(DeviceKind.LOCAL_GPU if device.gpu else DeviceKind.LOCAL_CPU),
+        "kind": str(device.kind),
+        "description": device.description,
         "runtime": dict(device.runtime),
-        "cpu": {"affinity": device.affinity, "turbo": device.turbo},
-        "gates": device.gates.model_dump(mode="json"),
+        "cpu": {
+            "affinity": None if device.affinity is None else list(device.affinity),
+            "turbo": device.turbo,
+        },
     }
-    for name, section in (("gpu", device.gpu), ("power", device.power)):
+    for name in ("gates", "gpu", "power", "ssh", "program"):
+        section = getattr(device, name)
         if section is not None:
             card[name] = section.model_dump(mode="json")
-    if device.affinity is not None:
-        card["cpu"]["affinity"] = list(device.affinity)
+    if device.serial is not None:
+        card["transport"] = {"serial": device.serial, "folder": device.folder}
     return card
+
+
+def card_there(device: Device) -> dict[str, Any]:
+    """The card by which a machine elsewhere knows itself as `device`, as a JSON object."""
+    kind = DeviceKind.LOCAL_GPU if device.gpu else DeviceKind.LOCAL_CPU
+    left_out = ("description", "ssh", "program", "transport")
+    card = {name: value for name, value in card_of(device).items() if name not in left_out}
+    return {**card, "kind": str(kind)}
 
 
 def card_paths() -> dict[str, Path]:

@@ -12,6 +12,7 @@ from elat.devices.device import (
     Gpu,
     Meter,
     Power,
+    card_of,
     card_paths,
     card_there,
     device_of,
@@ -164,3 +165,30 @@ def test_a_machine_elsewhere_knows_itself_by_the_same_card(tmp_path):
     assert there.kind is DeviceKind.LOCAL_CPU
     assert (there.id, there.runtime, there.gates) == (board.id, board.runtime, board.gates)
     assert (there.affinity, there.turbo, there.power) == ((1, 2), False, board.power)
+
+
+def test_a_card_reads_back_as_it_was(tmp_path):
+    phone = CARD.replace("local_cpu", "android_adb") + (
+        "transport: {serial: 0A1B2C, folder: /data/local/tmp/x}\n"
+        "program: {path: /opt/benchmark_model, version: '2.17'}\n"
+    )
+    board = CARD.replace("local_cpu", "ssh") + "ssh: {host: pi, user: ada}\n"
+    for text in (CARD, phone, board):
+        device = read_card(write(tmp_path, text))
+        assert device_of(json.loads(json.dumps(card_of(device))), "again") == device
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "{}",
+        "{path: a, url: 'https://example.org/a', sha256: " + "0" * 64 + "}",
+        "{url: 'https://example.org/a'}",
+        "{url: 'file:///etc/passwd', sha256: " + "0" * 64 + "}",
+        "{path: a, sha256: abc}",
+        "{path: a, version: 'a b'}",
+    ],
+)
+def test_a_program_that_is_not_said_clearly_is_refused(tmp_path, program):
+    with pytest.raises(ConfigError, match="program"):
+        read_card(write(tmp_path, CARD + f"program: {program}\n"))
