@@ -1,0 +1,141 @@
+"""The gates of a phone's card, and the wait until they let a measurement begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ...core.errors import DeviceSetAsideError
+from ..device import Gates
+from .state import PhoneState
+
+HYSTERESIS_C = 2.0
+"""A device that was too hot cools this far below the limit before it is measured again."""
+
+THERMAL_STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+"""What `android.os.PowerManager` calls 0 to 6."""
+
+_READ_EVERY_S = 5.0
+_BEAT_EVERY_S = 0.5
+
+
+class _Refusal(NamedTuple):
+    """A gate that is not kept: what was found, and what to do where waiting does not help."""
+
+    found: str
+    repair: str = ""
+
+    @property
+    def heals(self) -> bool:
+        """Whether it passes with time."""
+        return not self.repair
+
+
+def refusals(state: PhoneState, gates: Gates) -> list[str]:
+    """What of the card's `gates` does not hold, a sentence each; what is not told holds.
+
+    Temperature is the battery's where there is one (`PhoneState.gated_c`). No card says how much
+    a phone may hold back for heat: any thermal status above none is one of them.
+    """
+    found = [*_heat(state, gates.temperature_max_c), *_battery(state, gates)]
+    wishes = (("screen", state.is_screen_on, gates.screen),
+              ("airplane mode", state.is_airplane, gates.airplane))  # fmt: skip
+    switched = [
+        f"{name} is {'on' if is_on else 'off'}, which the card does not want"
+        for name, is_on, wanted in wishes
+        if wanted is not None and is_on is not None and is_on != wanted
+    ]
+    return [*(refusal.found for refusal in found), *switched]
+
+
+def wait_until_ready(
+    read: Callable[[], PhoneState],
+    gates: Gates,
+    beat: Callable[[], None],
+    sleep: Callable[[float], None],
+    clock: Callable[[], float],
+    longest_s: float = 900.0,
+    *,
+    name: str = "The phone",
+) -> PhoneState:
+    """The first state in which neither heat nor the battery forbid to measure.
+
+    Heat passes with time, and so does a low battery that is charged. Once the temperature was
+    above the limit, it has to fall `HYSTERESIS_C` below it. Screen and airplane mode do not hold
+    a measurement up: they are in the state, and the doctor warns about them.
+
+    Args:
+        read: Tells the state; asked about every five seconds.
+        gates: What the card allows.
+        beat: Called at least every half second in between, as a sign of life; `read` itself may
+            take longer.
+        sleep: Waits for seconds.
+        clock: Seconds that only grow.
+        longest_s: After so long the device is given up.
+        name: What the device is called in messages.
+
+    Raises:
+        DeviceSetAsideError: It did not get there, or has to be charged first.
+        UnavailableError: It does not answer.
+    """
+    deadline_s = clock() + longest_s
+    limit_c = gates.temperature_max_c
+    while True:
+        beat()
+        state = read()
+        found = [*_heat(state, limit_c), *_battery(state, gates)]
+        if not found:
+            return state
+        _check(found, name, clock() >= deadline_s, longest_s)
+        if gates.temperature_max_c is not None and _is_above(state, gates.temperature_max_c):
+            limit_c = gates.temperature_max_c - HYSTERESIS_C
+        _pause(beat, sleep, clock)
+
+
+def _check(found: list[_Refusal], name: str, is_late: bool, longest_s: float) -> None:
+    """Give the device up where it is too late, or where time does not help."""
+    for refusal in found:
+        if not refusal.heals:
+            raise DeviceSetAsideError(f"{name} is set aside: {refusal.found}; {refusal.repair}")
+    if is_late:
+        raise DeviceSetAsideError(
+            f"{name} is set aside: after {longest_s:g} s of waiting {found[0].found}; let it rest "
+            "in a cool place, off its case, then give the same command again"
+        )
+
+
+def _pause(
+    beat: Callable[[], None], sleep: Callable[[float], None], clock: Callable[[], float]
+) -> None:
+    end_s = clock() + _READ_EVERY_S
+    while (left_s := end_s - clock()) > 0:
+        beat()
+        sleep(min(left_s, _BEAT_EVERY_S))
+
+
+def _heat(state: PhoneState, limit_c: float | None) -> list[_Refusal]:
+    found = []
+    if limit_c is not None and _is_above(state, limit_c):
+        where = "the battery" if state.battery_c is not None else "the hottest part"
+        found.append(
+            _Refusal(f"{where} has {state.gated_c:.1f} degrees Celsius, above {limit_c:g}")
+        )
+    if state.thermal_status:
+        word = THERMAL_STATUS[state.thermal_status]
+        found.append(_Refusal(f"it holds clocks down for heat (thermal status {word})"))
+    return found
+
+
+def _is_above(state: PhoneState, limit_c: float) -> bool:
+    return state.gated_c is not None and state.gated_c > limit_c
+
+
+def _battery(state: PhoneState, gates: Gates) -> list[_Refusal]:
+    least_pct = gates.battery_min_pct
+    if least_pct is None or state.battery_pct is None or state.battery_pct >= least_pct:
+        return []
+    found = f"the battery is at {state.battery_pct:.0f} %, below the card's {least_pct:g}"
+    if state.is_charging:
+        return [_Refusal(found)]
+    repair = f"charge it to {least_pct:g} %, then give the same command again"
+    return [_Refusal(f"{found}, and is not charged", repair)]
