@@ -6,6 +6,7 @@ import typer
 
 from . import (
     building,
+    calibrating,
     comparing,
     demo,
     exam,
@@ -22,6 +23,7 @@ from . import (
     searching,
     study,
     sweep,
+    tabling,
     topology,
     zoo,
 )
@@ -45,6 +47,8 @@ for group in (
     listing,
     building,
     measuring,
+    tabling,
+    calibrating,
     fitting,
     comparing,
     importing,

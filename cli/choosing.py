@@ -26,7 +26,7 @@ def measure_for(
     from ..flows.choosing import measure_for as measuring
     from ..flows.choosing import searched, seconds_in
     from ..search.spaces import find_space
-    from .measuring import draw_measuring
+    from .campaigns import draw_measuring
 
     found, seconds = find_space(space), seconds_in(duration)
     probabilities = None if search is None else searched(search, found)

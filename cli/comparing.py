@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
+from .campaigns import draw_measuring
 from .console import print_json, print_table, say
-from .measuring import draw_measuring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ import typer
 
 from . import options
 from .aggregation_cost import aggregation_cost
+from .campaigns import draw_measuring
 from .choosing import choosing
 from .console import print_json, print_table, progress, say
-from .measuring import draw_measuring
 from .measuring_exam import measuring
 from .network_exam import networks
 from .operator_exam import operators

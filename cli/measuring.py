@@ -1,73 +1,27 @@
-"""`elat measure | table | calibrate | worker`: from the device to a latency model."""
+"""`elat measure | worker`: from the device to the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import budgeting, choosing, linting, metering, options, transferring
-from .console import print_json, progress, say
+from . import budgeting, choosing, metering, options, transferring
+from .campaigns import campaign, draw_measuring
+from .console import print_json, say
 
 if TYPE_CHECKING:
     from ..flows.budgets import BudgetReport
     from ..flows.choosing import Known
     from ..flows.measuring import Campaign
-    from ..latency.measure import Progress
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to `app`."""
-    for verb in (measure, table, calibrate):
-        app.command(verb.__name__)(verb)
+    app.command("measure")(measure)
     app.command("worker", hidden=True)(worker)
-
-
-@contextmanager
-def campaign(
-    device: str,
-    protocol: str,
-    store: str | None,
-    seed: int,
-    *,
-    tune: bool = False,
-    energy: bool = False,
-) -> Iterator[Campaign]:
-    """The store, cache and device of one measuring campaign, its clocks held still if asked."""
-    from ..devices.device import find_device
-    from ..devices.tuning import tuned
-    from ..flows.measuring import Campaign, default_cache, default_store
-    from ..latency.protocol import find_protocol
-    from ..latency.store import open_store
-
-    found, careful = find_device(device), find_protocol(protocol)
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_store(store or default_store()))
-        order = metering.order(found) if energy else None
-        if tune:
-            changes = stack.enter_context(tuned(found))
-            say(f"tuned: {'; '.join(map(str, changes)) or 'nothing had to be changed'}")
-        yield Campaign(found, careful, opened, default_cache(), seed, order)
-
-
-def draw_measuring(steps: Iterator[Progress], title: str) -> dict[str, int]:
-    """Draw the progress of a measuring campaign; returns counts of launches and failures."""
-    counts = {"launches": 0, "failures": 0}
-    with progress() as bars:
-        task = bars.add_task(title, total=None)
-        for step in steps:
-            text = f"{title}: {step.stage}"
-            bars.update(task, completed=step.done, total=step.total, description=text)
-            if step.launch is not None:
-                counts["launches"] += 1
-            if step.failure is not None:
-                counts["failures"] += 1
-                say(f"{step.operator}: {step.failure}")
-    return counts
 
 
 def measure(
@@ -279,120 +233,6 @@ def _measure_generated(
     method = METHODS[run.condition.method]
     evidence = evidence_of(run.store, run.condition, subjects)
     return None, len(method.latencies(subjects, evidence).entries), counts
-
-
-def table(
-    device: Annotated[
-        str | None, typer.Option("--device", help="A device card's name, or its YAML file.")
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            "--space",
-            help="A search space's name, or its YAML file; with --lint also a network of the zoo.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The table file: .yaml or .parquet.")
-    ] = None,
-    lint: Annotated[
-        Path | None,
-        typer.Option("--lint", help="Check this table, ours or one that elat import reads."),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option("--against", help="With --lint: a table that rows may be copied from."),
-    ] = None,
-    unit: Annotated[
-        str | None,
-        typer.Option("--unit", help="With --lint, of files that do not say it: ns, us, ms or s."),
-    ] = None,
-    store: options.Store = None,
-    json: options.Json = False,
-) -> None:
-    """Write the latency table of a space on a device from the store, or check a table."""
-    from ..core.errors import ConfigError
-
-    if lint is not None:
-        if device is not None or out is not None or store is not None:
-            raise ConfigError("--lint checks a file; leave --device, --out and --store out.")
-        linting.lint(lint, space, against, unit, json)
-        return
-    if against is not None or unit is not None:
-        raise ConfigError("--against and --unit go with --lint FILE.")
-    if device is None or space is None or out is None:
-        raise ConfigError(
-            "A table is made with --device DEVICE --space SPACE --out FILE, all three; a table "
-            "that is there is checked with --lint FILE."
-        )
-    _write_table(device, space, out, store, json)
-
-
-def _write_table(device: str, space: str, out: Path, store: str | None, json: bool) -> None:
-    from ..devices.device import find_device
-    from ..flows.measuring import default_store, space_table
-    from ..latency.store import open_store
-    from ..latency.table import write_table
-    from ..search.spaces import find_space
-
-    found = find_device(device)
-    with open_store(store or default_store(), create=False) as opened:
-        made = space_table(opened, found, find_space(space))
-    write_table(made, out)
-    linting.warn_of_errors(made, found)
-    if json:
-        print_json({"operators": len(made), "sha256": made.sha256, "out": str(out)})
-    else:
-        say(f"{len(made)} operators of {space} on {made.condition}: {out}")
-
-
-def calibrate(
-    device: options.Device,
-    space: options.Space,
-    latency: options.Latency = None,
-    store: options.Store = None,
-    protocol: options.Protocol = "screen",
-    networks: Annotated[
-        int, typer.Option("--networks", min=6, help="How many whole networks to sample.")
-    ] = 24,
-    seed: options.Seed = 0,
-    tune: options.Tune = False,
-    json: options.Json = False,
-) -> None:
-    """Measure whole networks and calibrate a latency model's sum to them."""
-    from ..devices.device import find_device
-    from ..flows.calibrate import calibrate as fit_calibration
-    from ..flows.calibrate import measure_networks, measured_networks, sample_networks
-    from ..flows.fitting import find_latency
-    from ..latency.table import check_device
-    from ..search.spaces import find_space
-
-    found = find_space(space)
-    card = find_device(device)
-    model = find_latency(latency, card.id, found)
-    check_device(model.condition, card.id)
-    sampled = sample_networks(found, networks, seed)
-    with campaign(device, protocol, store, seed, tune=tune) as run:
-        draw_measuring(measure_networks(run, found, sampled), f"{device} whole networks")
-        measured = measured_networks(run, found, sampled)
-        calibrated = fit_calibration(model, card.id, found, measured)
-    made = calibrated.calibration
-    if made is None:
-        raise AssertionError("a calibrated model has a calibration")
-    if json:
-        print_json({"out": str(calibrated.folder), **made.to_json()})
-        return
-    say(
-        f"{len(measured)} networks of {found.name} on {device}: mean error {made.mape_before:.1%} "
-        f"as a plain sum, {made.loo_mape:.1%} calibrated ({made.form}), each network left out in "
-        f"turn: {calibrated.folder}"
-    )
-    level = 0.95 if made.tells(0.95) else 0.8
-    if made.tells(level):
-        say(
-            f"of networks drawn like these, {level:.0%} take less than "
-            f"{made.upper_factor(level):.3f} times their prediction"
-        )
 
 
 def worker(

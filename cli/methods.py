@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
+from .campaigns import campaign, draw_measuring
 from .console import print_json, say
-from .measuring import campaign, draw_measuring
 
 if TYPE_CHECKING:
     from ..flows.method_comparison import Comparison

@@ -22,7 +22,7 @@ def measure(
     from ..flows.measuring import known_entries
     from ..flows.transferring import measure_samples, source_models
     from ..search.spaces import find_space
-    from .measuring import draw_measuring
+    from .campaigns import draw_measuring
 
     found = find_space(space)
     sources = source_models(options.names_in(transfer_from), found)
