@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from ..core.artefact import elat_home
 from ..core.config import Settings, parse, read_yaml
 from ..core.errors import UnknownNameError
+from .machine import MachineSection
 
 
 class DeviceKind(StrEnum):
@@ -150,6 +151,7 @@ class _Card(Settings):
     transport: _Transport | None = None
     ssh: Ssh | None = None
     program: Program | None = None
+    machine: MachineSection | None = None
 
     @model_validator(mode="after")
     def _has_a_serial_where_needed(self) -> Self:
@@ -185,6 +187,7 @@ class Device:
         folder: The work folder on the phone; None for what is not reached by adb.
         ssh: How ssh reaches it; None for what is not reached by ssh.
         program: A vendor's program that measures there; None where the runtime needs none.
+        machine: What is known of the machine itself; None where the card does not say.
     """
 
     id: str
@@ -200,6 +203,7 @@ class Device:
     folder: str | None = None
     ssh: Ssh | None = None
     program: Program | None = None
+    machine: MachineSection | None = field(default=None, hash=False)
 
     @property
     def is_here(self) -> bool:
@@ -258,6 +262,7 @@ def device_of(data: Any, where: str) -> Device:
         folder=card.transport.folder if card.transport else None,
         ssh=card.ssh,
         program=card.program,
+        machine=card.machine,
     )
 
 

@@ -46,7 +46,7 @@ def test_a_card_without_a_program_and_a_file_that_is_missing_are_told_apart(home
 
 def test_what_has_a_url_must_have_been_fetched_and_be_whole(home):
     device = card(url="https://example.org/benchmark_model", sha256=SHA256)
-    with pytest.raises(UnavailableError, match="fetch it with: elat devices fetch phone$"):
+    with pytest.raises(UnavailableError, match=r"fetch it with: elat devices fetch phone$"):
         program_file(device)
     kept = home / "elat" / "programs" / SHA256
     kept.parent.mkdir(parents=True)
