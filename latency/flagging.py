@@ -95,11 +95,12 @@ def _is_preempted(m: Measurement) -> bool:
 
 
 def _is_throttled(m: Measurement) -> bool:
-    """Throttle counters rose, clocks were far below their limit, or many slices ran slow.
+    """Throttle counters rose, clocks were low or held down, or many slices ran slow.
 
     A slice ran slow where the sentinel beside it took a tenth longer than the launch's median.
     """
-    if is_slowed_down(m) or any(map(_is_clock_low, (m.state_before, m.state_after))):
+    states = (m.state_before, m.state_after)
+    if is_slowed_down(m) or any(_is_clock_low(s) or _is_held_back(s) for s in states):
         return True
     if _is_risen(m.state_before.get("throttle_count"), m.state_after.get("throttle_count")):
         return True
@@ -110,6 +111,12 @@ def _is_clock_low(state: Mapping[str, Any]) -> bool:
     """Whether even the fastest core, which the case just ran on, is far below its limit."""
     now, limit = _values(state.get("khz")), _values(state.get("max_khz"))
     return bool(now) and bool(limit) and max(now) < SLOW_CLOCK * max(limit)
+
+
+def _is_held_back(state: Mapping[str, Any]) -> bool:
+    """Whether a phone says that it holds clocks down for heat."""
+    status = state.get("thermal_status")
+    return isinstance(status, int) and status > 0
 
 
 def _is_risen(before: Any, after: Any) -> bool:

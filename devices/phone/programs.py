@@ -105,7 +105,7 @@ def ask(transport: Transport, program: str, root: str = "") -> Sections:
 
 def sections(text: str, token: str) -> Sections:
     """The parts of `text`, each headed by a line of the secret `token` and its name."""
-    parts = re.split(rf"(?:^|\n){token} ([\w.]+)\r?\n", text)
+    parts = re.split(rf"(?:^|\r?\n){token} ([\w.]+)\r?\n", text)
     found: dict[str, str] = {}
     for name, part in zip(parts[1::2], parts[2::2], strict=True):
         found.setdefault(name, part.replace("\r\n", "\n"))

@@ -100,7 +100,7 @@ def _check(found: list[_Refusal], name: str, is_late: bool, longest_s: float) ->
     if is_late:
         raise DeviceSetAsideError(
             f"{name} is set aside: after {longest_s:g} s of waiting {found[0].found}; let it rest "
-            "in a cool place, off its case, then give the same command again"
+            "in a cool place, out of its case, then give the same command again"
         )
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from elat.core.errors import UnavailableError
 from elat.devices.checks.check import Check
-from elat.devices.checks.phone import (
-    airplane_check,
-    battery_checks,
-    checks_over,
-    saver_check,
-    screen_check,
-    thermal_check,
-)
+from elat.devices.checks.phone import state_checks
 from elat.devices.device import Device, DeviceKind, Gates, Gpu, Meter, Power
 from elat.devices.doctor import examine
 from elat.devices.journal import Change, begin_journal
+from elat.devices.phone import PhoneState
 
 from .conftest import write_files
 
@@ -325,61 +320,50 @@ def test_a_gpu_without_package_or_driver_is_a_finding_of_its_own(tmp_path, monke
     assert found.repair == "pip install nvidia-ml-py"
 
 
-BATTERY = """Current Battery Service state:
-  AC powered: false
-  level: {level}
-  scale: 100
-  temperature: {tenths}
-"""
-PHONE_SCENARIOS = {
-    "battery": (
-        lambda text: next(iter(battery_checks(text, GATES))),
-        BATTERY.format(level=80, tenths=300), BATTERY.format(level=29, tenths=300),
-    ),
-    "battery temperature": (
-        lambda text: list(battery_checks(text, GATES))[1],
-        BATTERY.format(level=80, tenths=600), BATTERY.format(level=80, tenths=601),
-    ),
-    "screen": (
-        lambda text: screen_check(text, GATES, "adb"),
-        "Power Manager State:\n  mWakefulness=Awake\n", "  mWakefulness=Asleep\n",
-    ),
-    "airplane mode": (lambda text: airplane_check(text, GATES, "adb"), "1\n", "0\n"),
-    "battery saver": (lambda text: saver_check(text, "adb"), "0\n", "1\n"),
-    "thermal status": (
-        thermal_check, "IsStatusOverride: false\nThermal Status: 0\n", "Thermal Status: 3\n",
-    ),
-}  # fmt: skip
+PHONE = PhoneState(
+    battery_pct=80.0, battery_c=60.0, is_screen_on=True, is_airplane=True, is_saving=False,
+    thermal_status=0,
+)  # fmt: skip
+PHONE_SCENARIOS: dict[str, Any] = {
+    "battery": {"battery_pct": 29.0},
+    "battery temperature": {"battery_c": 60.1},
+    "screen": {"is_screen_on": False},
+    "airplane mode": {"is_airplane": False},
+    "battery saver": {"is_saving": True},
+    "thermal status": {"thermal_status": 3},
+}
+
+
+def phone_checks_of(state, gates=GATES):
+    return {check.name: check for check in state_checks(state, gates, "adb -s x")}
 
 
 @pytest.mark.parametrize("name", PHONE_SCENARIOS)
 def test_a_check_of_a_phone_passes_warns_and_says_when_nothing_tells(name):
-    check, good, bad = PHONE_SCENARIOS[name]
-    assert check(good).name == name
-    assert (check(good).status, check(good).known) == ("pass", True)
-    assert (check(bad).status, bool(check(bad).repair)) == ("warn", True)
-    for text in ("", "null\n", "Can't find service: power\n"):
-        assert (check(text).status, check(text).known) == ("pass", False)
-
-
-SAID = {
-    ("getprop", "ro.product.model"): "Pretended 8\n",
-    ("dumpsys", "battery"): BATTERY.format(level=80, tenths=300),
-    ("dumpsys", "power"): "  mWakefulness=Awake\n",
-    ("settings", "get", "global", "airplane_mode_on"): "1\n",
-    ("settings", "get", "global", "low_power"): "0\n",
-    ("dumpsys", "thermalservice"): "Thermal Status: 0\n",
-}
+    found = phone_checks_of(PHONE)[name]
+    assert (found.status, found.known, found.repair) == ("pass", True, "")
+    wrong = phone_checks_of(replace(PHONE, **PHONE_SCENARIOS[name]))[name]
+    assert (wrong.status, wrong.known, bool(wrong.repair)) == ("warn", True, True)
+    silent = phone_checks_of(PhoneState())[name]
+    assert (silent.status, silent.known, silent.repair) == ("pass", False, "")
 
 
 def test_every_check_of_a_phone_has_a_scenario():
-    found = {
-        check.name: check
-        for check in checks_over(lambda *command: SAID[command], "adb -s x", GATES)
-    }
-    assert set(found) == {"phone", *PHONE_SCENARIOS}
+    assert set(phone_checks_of(PHONE)) == set(PHONE_SCENARIOS)
+
+
+def test_repairs_of_a_phone_are_typed_as_it_is_reached():
+    off = phone_checks_of(replace(PHONE, is_airplane=False, is_saving=True, is_screen_on=False))
+    assert off["airplane mode"].repair == "adb -s x shell cmd connectivity airplane-mode enable"
+    assert off["battery saver"].repair == "adb -s x shell settings put global low_power 0"
+    assert off["screen"].repair == "adb -s x shell input keyevent KEYCODE_POWER"
+
+
+def test_a_card_that_does_not_mind_warns_of_no_battery_screen_or_radio():
+    found = phone_checks_of(replace(PHONE, battery_pct=1.0, is_screen_on=False), Gates())
     assert {check.status for check in found.values()} == {"pass"}
-    assert found["phone"].found == "Pretended 8"
+    assert found["battery"].found == "1 % (the card sets no limit)"
+    assert found["screen"].found == "off; the card does not mind"
 
 
 def test_a_phone_that_is_not_reached_fails(monkeypatch):
@@ -387,7 +371,7 @@ def test_a_phone_that_is_not_reached_fails(monkeypatch):
         raise UnavailableError("gone; list phones with: adb devices")
 
     monkeypatch.setattr("elat.devices.transports.Transport.run", unreachable)
-    (found,) = examine(device(kind=DeviceKind.ANDROID_ADB, serial="x"))
+    (found,) = examine(device(kind=DeviceKind.ANDROID_ADB, serial="x", folder="/x"))
     assert (found.status, found.repair) == ("fail", "adb devices")
 
 

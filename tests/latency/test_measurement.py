@@ -370,6 +370,7 @@ FLAGS = [
         replace(of_values(STEADY), state_before={}, state_after={"throttle_count": 3}),
     ),
     (Flag.THROTTLED, with_sentinel(4, 12), with_sentinel(3, 12)),
+    (Flag.THROTTLED, with_state(thermal_status=1), with_state(thermal_status=0)),
     (
         Flag.HOT_START,
         with_state(temperatures_c={"x86_pkg_temp": 71.0}, temperature_limit_c=70.0),
