@@ -37,7 +37,7 @@ def refusals(state: PhoneState, gates: Gates) -> list[str]:
     Temperature is the battery's where there is one (`PhoneState.gated_c`). No card says how much
     a phone may hold back for heat: any thermal status above none is one of them.
     """
-    found = [*_heat(state, gates.temperature_max_c), *_battery(state, gates)]
+    found = _found(state, gates, cool=False)
     wishes = (("screen", state.is_screen_on, gates.screen),
               ("airplane mode", state.is_airplane, gates.airplane))  # fmt: skip
     switched = [
@@ -79,16 +79,15 @@ def wait_until_ready(
         UnavailableError: It does not answer.
     """
     deadline_s = clock() + longest_s
-    limit_c = gates.temperature_max_c
+    was_hot = False
     while True:
         beat()
         state = read()
-        found = [*_heat(state, limit_c), *_battery(state, gates)]
+        found = _found(state, gates, cool=was_hot)
         if not found:
             return state
         _check(found, name, clock() >= deadline_s, longest_s)
-        if gates.temperature_max_c is not None and _is_above(state, gates.temperature_max_c):
-            limit_c = gates.temperature_max_c - HYSTERESIS_C
+        was_hot = was_hot or _is_above(state, gates.temperature_max_c)
         _pause(beat, sleep, clock)
 
 
@@ -113,21 +112,31 @@ def _pause(
         sleep(min(left_s, _BEAT_EVERY_S))
 
 
-def _heat(state: PhoneState, limit_c: float | None) -> list[_Refusal]:
+def _found(state: PhoneState, gates: Gates, *, cool: bool) -> list[_Refusal]:
+    """What heat and battery refuse; with `cool` the temperature has to be well below its limit."""
+    return [*_heat(state, gates.temperature_max_c, cool), *_battery(state, gates)]
+
+
+def _heat(state: PhoneState, limit_c: float | None, cool: bool) -> list[_Refusal]:
     found = []
-    if limit_c is not None and _is_above(state, limit_c):
-        where = "the battery" if state.battery_c is not None else "the hottest part"
+    where = "the battery" if state.battery_c is not None else "the hottest part"
+    if _is_above(state, limit_c):
         found.append(
-            _Refusal(f"{where} has {state.gated_c:.1f} degrees Celsius, above {limit_c:g}")
+            f"{where} has {state.gated_c:.1f} degrees Celsius, above the card's {limit_c:g}"
+        )
+    elif cool and limit_c is not None and _is_above(state, limit_c - HYSTERESIS_C):
+        found.append(
+            f"{where} has {state.gated_c:.1f} degrees Celsius and cools to "
+            f"{limit_c - HYSTERESIS_C:g}, as it was above the card's {limit_c:g}"
         )
     if state.thermal_status:
         word = THERMAL_STATUS[state.thermal_status]
-        found.append(_Refusal(f"it holds clocks down for heat (thermal status {word})"))
-    return found
+        found.append(f"it holds clocks down for heat (thermal status {word})")
+    return [_Refusal(text) for text in found]
 
 
-def _is_above(state: PhoneState, limit_c: float) -> bool:
-    return state.gated_c is not None and state.gated_c > limit_c
+def _is_above(state: PhoneState, limit_c: float | None) -> bool:
+    return limit_c is not None and state.gated_c is not None and state.gated_c > limit_c
 
 
 def _battery(state: PhoneState, gates: Gates) -> list[_Refusal]:
