@@ -20,15 +20,11 @@ _BEAT_EVERY_S = 0.5
 
 
 class _Refusal(NamedTuple):
-    """A gate that is not kept: what was found, and what to do where waiting does not help."""
+    """A gate that is not kept: what was found, what to do, and whether it passes with time."""
 
     found: str
-    repair: str = ""
-
-    @property
-    def heals(self) -> bool:
-        """Whether it passes with time."""
-        return not self.repair
+    repair: str
+    heals: bool = True
 
 
 def refusals(state: PhoneState, gates: Gates) -> list[str]:
@@ -93,14 +89,13 @@ def wait_until_ready(
 
 def _check(found: list[_Refusal], name: str, is_late: bool, longest_s: float) -> None:
     """Give the device up where it is too late, or where time does not help."""
-    for refusal in found:
-        if not refusal.heals:
-            raise DeviceSetAsideError(f"{name} is set aside: {refusal.found}; {refusal.repair}")
-    if is_late:
-        raise DeviceSetAsideError(
-            f"{name} is set aside: after {longest_s:g} s of waiting {found[0].found}; let it rest "
-            "in a cool place, out of its case, then give the same command again"
-        )
+    for refusal in sorted(found, key=lambda refusal: refusal.heals):
+        if is_late or not refusal.heals:
+            waited = f"after {longest_s:g} s of waiting " if refusal.heals else ""
+            raise DeviceSetAsideError(
+                f"{name} is set aside: {waited}{refusal.found}; {refusal.repair}, then give the "
+                "same command again"
+            )
 
 
 def _pause(
@@ -132,7 +127,7 @@ def _heat(state: PhoneState, limit_c: float | None, cool: bool) -> list[_Refusal
     if state.thermal_status:
         word = THERMAL_STATUS[state.thermal_status]
         found.append(f"it holds clocks down for heat (thermal status {word})")
-    return [_Refusal(text) for text in found]
+    return [_Refusal(text, "let it rest in a cool place, out of its case") for text in found]
 
 
 def _is_above(state: PhoneState, limit_c: float | None) -> bool:
@@ -144,7 +139,7 @@ def _battery(state: PhoneState, gates: Gates) -> list[_Refusal]:
     if least_pct is None or state.battery_pct is None or state.battery_pct >= least_pct:
         return []
     found = f"the battery is at {state.battery_pct:.0f} %, below the card's {least_pct:g}"
+    repair = f"charge it to {least_pct:g} %"
     if state.is_charging:
-        return [_Refusal(found)]
-    repair = f"charge it to {least_pct:g} %, then give the same command again"
-    return [_Refusal(f"{found}, and is not charged", repair)]
+        return [_Refusal(found, repair)]
+    return [_Refusal(f"{found}, and is not charged", repair, heals=False)]

@@ -152,6 +152,22 @@ def test_an_empty_battery_waits_for_its_charger_and_for_nothing_else():
             Waiting(phone(battery_pct=20.0, is_charging=untold)).ready()
 
 
+def test_a_battery_that_charges_too_slowly_is_set_aside_in_time():
+    waiting = Waiting(phone(battery_pct=20.0, is_charging=True))
+    with pytest.raises(DeviceSetAsideError) as caught:
+        waiting.ready()
+    assert str(caught.value) == (
+        "The phone is set aside: after 900 s of waiting the battery is at 20 %, below the card's "
+        "30; charge it to 30 %, then give the same command again"
+    )
+    assert 1000.0 <= waiting.now_s <= 1006.0
+
+
+def test_what_does_not_heal_is_told_first():
+    with pytest.raises(DeviceSetAsideError, match="not charged"):
+        Waiting(phone(battery_pct=20.0, battery_c=50.0)).ready()
+
+
 def test_time_passes_in_reads_too():
     waiting = Waiting(phone(thermal_status=1), read_s=30.0)
     with pytest.raises(DeviceSetAsideError, match="thermal status light"):
