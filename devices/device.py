@@ -279,7 +279,7 @@ def card_of(device: Device) -> dict[str, Any]:
             "turbo": device.turbo,
         },
     }
-    for name in ("gates", "gpu", "power", "ssh", "program"):
+    for name in ("gates", "gpu", "power", "ssh", "program", "machine"):
         section = getattr(device, name)
         if section is not None:
             card[name] = section.model_dump(mode="json")
@@ -291,7 +291,7 @@ def card_of(device: Device) -> dict[str, Any]:
 def card_there(device: Device) -> dict[str, Any]:
     """The card by which a machine elsewhere knows itself as `device`, as a JSON object."""
     kind = DeviceKind.LOCAL_GPU if device.gpu else DeviceKind.LOCAL_CPU
-    left_out = ("description", "ssh", "program", "transport")
+    left_out = ("description", "ssh", "program", "machine", "transport")
     card = {name: value for name, value in card_of(device).items() if name not in left_out}
     return {**card, "kind": str(kind)}
 
