@@ -27,6 +27,7 @@ OPERATOR_EVENT, DELEGATE_EVENT = 2, 8
 """Kinds of events: an operator of the interpreter itself, and one inside a delegate."""
 
 _CPU = 1
+_BUILT_IN_KERNELS = 2
 _LOCK_WRITE = 1
 _TYPE_BYTES = 512
 _Pointer = ctypes.c_void_p
@@ -125,14 +126,15 @@ def unavailable_reason() -> str | None:
 
 @contextmanager
 def open_profiled(
-    model: Path, inputs: Sequence[NDArray[Any]], threads: int
+    model: Path, inputs: Sequence[NDArray[Any]], threads: int, has_xnnpack: bool = True
 ) -> Iterator[ProfiledModel]:
-    """`model` on the CPU with XNNPACK, its inputs in place, ready to be profiled.
+    """`model` on the CPU, its inputs in place, ready to be profiled.
 
     Args:
         model: A TFLite file.
         inputs: As the file declares them, in any order: each goes to the first input of its size.
-        threads: Of XNNPACK.
+        threads: Of the kernels.
+        has_xnnpack: Whether XNNPACK runs what it can; else TFLite's built-in kernels run.
 
     Raises:
         UnavailableError: The installed version is not one whose interface is known.
@@ -149,7 +151,8 @@ def open_profiled(
         options = library.made("Options", stack)
         library.call("SetOptionsHardwareAccelerators", options, ctypes.c_int(_CPU))
         library.add_options(options, b"runtime_options_string", "enable_profiling = true\n")
-        library.add_options(options, b"xnnpack", f"num_threads = {threads}\n")
+        kernels = "" if has_xnnpack else f"kernel_mode = {_BUILT_IN_KERNELS}\n"
+        library.add_options(options, b"xnnpack", f"num_threads = {threads}\n{kernels}")
         compiled = library.made("CompiledModel", stack, environment, loaded, options)
         signature = _Pointer()
         library.call("GetModelSignature", loaded, ctypes.c_size_t(0), ctypes.byref(signature))
