@@ -37,9 +37,9 @@ app = typer.Typer(
     help=(
         "Measure what neural networks cost on real hardware, predict it, search under a hard "
         "latency bound, and prove the bound on the device.\n\n"
-        "Exit codes: 0 done, 2 wrong input, 3 not available here, 4 measuring failed, "
-        "5 no latency known, 6 bound cannot be met, 7 corrupt or foreign file, "
-        "8 a result contradicts what it should show, 130 interrupted."
+        "Exit codes: 0 done, 2 wrong input, 3 not available here or set aside, "
+        "4 measuring failed, 5 no latency known, 6 bound cannot be met, "
+        "7 corrupt or foreign file, 8 a result contradicts what it should show, 130 interrupted."
     ),
 )
 

@@ -26,15 +26,17 @@ def devices(json: options.Json = False) -> None:
         print_json(found)
         return
     rows = [
-        (d["id"], d["runtime"], d["precision"], d["threads"], d["reason"] or _state(d["kind"]))
+        (d["id"], d["runtime"], d["precision"], d["threads"], d["reason"] or _state(d))
         for d in found
     ]
     print_table("", ("device", "runtime", "precision", "threads", "state"), rows, right=(3,))
 
 
-def _state(kind: str) -> str:
+def _state(device: dict[str, Any]) -> str:
     """What is said of a device without a reason against it; a board is not asked."""
-    return "over ssh: ask elat doctor" if kind == "ssh" else "available"
+    if (aside := device["set_aside"]) is not None:
+        return f"set aside since {aside['since_utc']}, because {aside['reason']}"
+    return "over ssh: ask elat doctor" if device["kind"] == "ssh" else "available"
 
 
 def doctor(

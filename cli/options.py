@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 
 Device = Annotated[str, typer.Option("--device", help="A device card's name, or its YAML file.")]
+Devices = Annotated[
+    list[str],
+    typer.Option("--device", help="A device card's name, or its YAML file; several with commas."),
+]
 Space = Annotated[str, typer.Option("--space", help="A search space's name, or its YAML file.")]
 Store = Annotated[
     str | None,

@@ -12,7 +12,8 @@ ElatError                       exit code 1
 │       ├── ConnectionLostError    it was gone in the middle
 │       ├── StorageFullError       it has no room left
 │       ├── WrongArchitectureError  a program is built for another processor
-│       ├── DeviceSetAsideError    it failed too often in a row, or somebody else uses it
+│       ├── DeviceSetAsideError    it failed too often in a row
+│       │   └── DeviceInUseError       another process or person uses it
 │       └── CommandFailedError     a command ended with another exit code than 0
 ├── MeasurementError            4  the device was asked and gave no usable answer
 │   ├── UnsupportedOperatorError   the runtime cannot compile or run the operator
@@ -118,7 +119,11 @@ class WrongArchitectureError(TransportError):
 
 
 class DeviceSetAsideError(TransportError):
-    """The device failed too often in a row, or somebody else is using it."""
+    """The device failed too often in a row, or cannot be had: nothing more is asked of it."""
+
+
+class DeviceInUseError(DeviceSetAsideError):
+    """Another process, maybe of another person, uses the device."""
 
 
 class CommandFailedError(TransportError):

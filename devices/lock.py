@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.artefact import sha256_of
-from ..core.errors import DeviceSetAsideError, UnavailableError
+from ..core.errors import DeviceInUseError, UnavailableError
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def device_lock(address: str, way: str = "") -> Iterator[None]:
         way: What else tells it from another device of that name, such as an ssh configuration.
 
     Raises:
-        DeviceSetAsideError: Another process holds it.
+        DeviceInUseError: Another process holds it.
         UnavailableError: Somebody else made the folder of the locks.
     """
     path = _folder() / sha256_of(f"{address}\n{way}")[:20]
@@ -32,7 +32,7 @@ def device_lock(address: str, way: str = "") -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise DeviceSetAsideError(
+            raise DeviceInUseError(
                 f"{address} is in use by the process {file.read() or 'that has just begun'} of "
                 "this machine; wait until it has ended, then give the command again."
             ) from None

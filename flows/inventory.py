@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.artefact import elat_home
 from ..core.errors import ElatError
 from ..devices.device import Device, DeviceKind
+from ..devices.set_aside import set_aside
 from ..latency.condition import runtime_section
 from ..latency.models.folder import devices_with_models, newest_model, read_model
 from ..latency.operators import Operator
@@ -19,10 +21,12 @@ from ..search.spaces import SearchSpace, find_space
 if TYPE_CHECKING:
     from ..devices.checks.check import Check
 
+_CLEARED = "Repair what fails above, then measure: the first campaign that ends well clears this."
+
 
 def describe_device(device: Device) -> dict[str, Any]:
-    """The card of `device`, and the reason why it cannot run here, or None."""
-    section = runtime_section(device)
+    """The card of `device`, the reason why it cannot run here, and what set it aside, or None."""
+    section, aside = runtime_section(device), set_aside(device.id)
     return {
         "id": device.id,
         "kind": str(device.kind),
@@ -33,6 +37,7 @@ def describe_device(device: Device) -> dict[str, Any]:
         "threads": section.threads,
         "method": str(section.method),
         "reason": _reason(device, section.name),
+        "set_aside": None if aside is None else asdict(aside),
     }
 
 
@@ -44,7 +49,16 @@ def _reason(device: Device, runtime: str) -> str | None:
 
 
 def examine_device(device: Device) -> list[Check]:
-    """Every check of `elat doctor`: those of the runtime first, then the machine's state."""
+    """Every check of `elat doctor`: of the runtime first, then of the machine; and any note."""
+    from ..devices.checks.check import warned
+
+    checks = _checks(device)
+    if (aside := set_aside(device.id)) is not None:
+        checks.append(warned("set aside", str(aside), _CLEARED))
+    return checks
+
+
+def _checks(device: Device) -> list[Check]:
     from ..devices.doctor import examine
     from ..latency.examination import runtime_checks
 

@@ -13,6 +13,7 @@ from ..core.artefact import elat_home
 from ..core.errors import MeasurementError, MissingOperatorError, UnavailableError
 from ..core.seeding import torch_generator
 from ..devices.device import Device, DeviceKind
+from ..devices.set_aside import noted
 from ..devices.state import fingerprint
 from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition, Method
@@ -112,7 +113,7 @@ def measure_cases(
     if reason := campaign.device.elsewhere_reason:
         raise UnavailableError(reason)
     condition = campaign.condition.of_models
-    with _place(campaign.device, condition) as place:
+    with noted(campaign.device.id), _place(campaign.device, condition) as place:
         yield from measure(
             cases,
             condition,

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.errors import ElatError, MeasurementError
 
-_POLL_S = 1.0
+_POLL_S, _END_S = 1.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,11 @@ def run_parallel(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, Any]]
     finally:
         for process in running.values():
             process.terminate()
-            process.join()
+        for process in running.values():
+            process.join(_END_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
 
 
 def _collect(
