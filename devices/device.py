@@ -17,6 +17,10 @@ from ..core.errors import UnknownNameError
 from .machine import MachineSection
 
 
+PHONE_RUNTIME = "benchmark_model"
+"""The runtime whose program runs where there is no Python."""
+
+
 class DeviceKind(StrEnum):
     """What a device is and how it is reached."""
 
@@ -213,21 +217,22 @@ class Device:
     @property
     def not_here_reason(self) -> str | None:
         """Why what is done on this machine alone cannot be done with it; None where it can."""
-        if self.kind is not DeviceKind.SSH:
-            return self.elsewhere_reason
+        if self.is_here or self.kind is DeviceKind.SIMULATED:
+            return None
         return (
             f"{self.id} is another machine: this works on the one that elat runs on alone. What "
-            f"measures over ssh is: elat measure, verify, calibrate with --device {self.id}"
+            f"measures there is: elat measure, verify, calibrate with --device {self.id}"
         )
 
     @property
     def elsewhere_reason(self) -> str | None:
         """Why elat cannot measure on it, with what it can do; None where it can."""
-        if self.kind is not DeviceKind.ANDROID_ADB:
+        is_phone = self.kind is DeviceKind.ANDROID_ADB
+        if not is_phone or self.runtime.get("name") == PHONE_RUNTIME:
             return None
         return (
-            f"{self.id} is a phone, and elat measures on the machine that it runs on alone; "
-            f"examine the phone with: elat doctor {self.id}"
+            f"{self.id} is a phone, which is measured by the runtime {PHONE_RUNTIME} alone, and "
+            f"its card says {self.runtime.get('name')}; repair the runtime section of the card"
         )
 
 

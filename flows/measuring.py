@@ -29,6 +29,7 @@ from ..latency.profiling.passes import Effort, unavailable_reason
 from ..latency.profiling.profile import Profile
 from ..latency.protocol import Protocol
 from ..latency.request import error_class
+from ..latency.runtimes import runtimes
 from ..latency.store import MeasurementStore
 from ..latency.table import LatencyTable
 from ..search.architecture import Architecture
@@ -131,6 +132,10 @@ def measure_cases(
 
 def _place(device: Device, condition: Condition) -> AbstractContextManager[Place | None]:
     """Where workers run; None is this machine."""
+    if runtimes[condition.runtime].is_driven_from_here:
+        from ..latency.benchmark_model.place import open_program
+
+        return open_program(device)
     if device.kind is not DeviceKind.SSH:
         return nullcontext()
     from ..latency.remote.board import open_board

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ..core.config import Settings, parse
 from ..core.errors import ConfigError
-from ..devices.device import Device, DeviceKind, Gpu
+from ..devices.device import Device, DeviceKind
 from .precision import Precision
 from .runtimes import runtimes
 from .sample import Clock, Interval
@@ -107,26 +107,24 @@ class Condition:
             UnavailableError: The runtime is not installed; or it is a board that has not been
                 asked yet and does not answer.
         """
-        if device.kind is DeviceKind.SSH:
+        section = runtime_section(device)
+        runtime = runtimes[section.name]()
+        if device.kind is DeviceKind.SSH and not runtime.is_driven_from_here:
             from .remote.conditions import condition_of
 
             return condition_of(device)
-        section = runtime_section(device)
-        runtime = runtimes[section.name]()
         if section.precision not in runtime.precisions:
             known = ", ".join(sorted(runtime.precisions))
             raise ConfigError(
                 f"Device {device.id} asks for {section.precision}, which {section.name} does not "
                 f"run here; it runs {known}."
             )
-        given = dict(section.options)
-        if runtime.needs_gpu:
-            given |= runtime.options_on(device.gpu or Gpu())
-        options = runtime.options(given)
+        options = runtime.options({**section.options, **runtime.options_on(device)})
+        runtime.check(options, section.precision)
         return cls(
             device=device.id,
             runtime=section.name,
-            runtime_version=runtime.version(options),
+            runtime_version=runtime.version_on(device, options),
             precision=section.precision,
             batch=section.batch,
             threads=section.threads,
@@ -162,8 +160,8 @@ class Condition:
 
     @property
     def clock(self) -> Clock:
-        """The clock that decides."""
-        return Clock.of(self.threads, self.interval)
+        """The clock that decides; programs of others tell wall time alone."""
+        return Clock.WALL if self.launch != "process" else Clock.of(self.threads, self.interval)
 
     @property
     def engine(self) -> str:

@@ -13,6 +13,7 @@ from .estimate import is_at_floor
 from .flags import Flag, Grade
 from .gpu_flagging import GPU_TESTS, is_slowed_down
 from .sample import Clock
+from .tool_flagging import TOOL_TESTS
 
 if TYPE_CHECKING:
     from .measurement import Measurement
@@ -259,6 +260,7 @@ _TESTS: Mapping[Flag, Callable[[Measurement], bool]] = {
     Flag.QUANTISED: _is_quantised,
     Flag.ENV_CHANGED: _has_changed_environment,
     **GPU_TESTS,
+    **TOOL_TESTS,
 }
 
 MEASURED_FLAGS = frozenset(_TESTS)

@@ -27,7 +27,8 @@ class Launch:
         first_call_ms: The first run, which pays lazy allocation.
         warmup_calls: Runs before the first sample.
         is_warm: Whether two successive warm-up windows agreed before the cap.
-        output_error: Largest absolute difference of the runtime's output from torch's.
+        output_error: Largest absolute difference of the runtime's output from torch's; None where
+            the output was not to be had.
         sentinel: One per sample: a fixed reference case timed shortly before and after it (see
             `timing.py`), which tells the machine's speed at the time; or none at all.
         energy: What a pass of its own found where one was asked for (`energy.py`), as JSON.
@@ -40,7 +41,7 @@ class Launch:
     first_call_ms: float
     warmup_calls: int
     is_warm: bool
-    output_error: float
+    output_error: float | None
     samples: tuple[Sample, ...]
     sentinel: tuple[Sample, ...] = ()
     energy: Mapping[str, Any] | None = field(default=None, hash=False)

@@ -125,7 +125,11 @@ def measure(
         MeasurementError: No worker can be started, or it refuses the condition.
     """
     campaign = _Campaign(condition, protocol, store, clock, temperature_limit_c)
-    todo = [o for o in dict.fromkeys(operators) if not o.is_free and not campaign.is_settled(o)]
+    todo = {
+        operator: str(index)
+        for index, operator in enumerate(dict.fromkeys(operators))
+        if not operator.is_free and not campaign.is_settled(operator)
+    }
     yield from campaign.build(todo, cache, emphasis or {})
     if not campaign.cases:
         return
@@ -184,10 +188,17 @@ class _Campaign:
         return operator in self._completed or is_hopeless or len(failures) >= MAX_ATTEMPTS
 
     def build(
-        self, operators: list[Operator], cache: ArtefactCache, emphasis: Mapping[Operator, int]
+        self,
+        operators: Mapping[Operator, str],
+        cache: ArtefactCache,
+        emphasis: Mapping[Operator, int],
     ) -> Iterator[Progress]:
-        """Build the artefacts of `operators`; those that can be built are the cases."""
-        for index, operator in enumerate(operators):
+        """Build the artefacts of `operators`; those that can be built are the cases.
+
+        Their names are those of `operators`, the same in each call: a device that was cut off
+        knows by them what it was asked.
+        """
+        for index, (operator, name) in enumerate(operators.items()):
             failure = None
             try:
                 folder = cache.artefact(operator, self._condition).folder.resolve()
@@ -196,7 +207,7 @@ class _Campaign:
                 self._record_failure(operator, failure)
             else:
                 slices = emphasis.get(operator, 1)
-                self.cases.append(Case(str(index), operator, folder, slices))
+                self.cases.append(Case(name, operator, folder, slices))
             elapsed_s = time.monotonic() - self._started
             total = len(operators)
             yield Progress(Stage.BUILD, index + 1, total, operator, None, failure, elapsed_s)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.errors import ConfigError
-from ...devices.device import Gpu
 from ..precision import Precision
 from ..sample import Interval, Sample
 
 if TYPE_CHECKING:
+    from ...devices.device import Device
     from ..condition import Condition
     from ..graph.ir import Array, Graph
     from ..graph.quantise import Quantisation
@@ -66,6 +66,8 @@ class Runtime(ABC):
         launch: How a launch comes to be: in a worker `process`, or by another program's name.
         worker: The module below `elat.latency` whose process takes its launches.
         needs_gpu: Whether it works on the GPU that a card names.
+        is_driven_from_here: Whether a process of this machine takes its launches, wherever the
+            device is.
     """
 
     origin: ClassVar[str] = "measured"
@@ -73,6 +75,7 @@ class Runtime(ABC):
     launch: ClassVar[str] = "process"
     worker: ClassVar[str] = "worker"
     needs_gpu: ClassVar[bool] = False
+    is_driven_from_here: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -102,9 +105,25 @@ class Runtime(ABC):
             ConfigError: A name or value is unknown.
         """
 
-    def options_on(self, gpu: Gpu) -> Mapping[str, Any]:
-        """What the GPU of a card adds to the options of its runtime section."""
+    def version_on(self, device: Device, options: Options) -> str:
+        """Name and version of what runs on `device`, for the condition.
+
+        Raises:
+            UnavailableError: It is not there.
+        """
+        return self.version(options)
+
+    def options_on(self, device: Device) -> Mapping[str, Any]:
+        """What the card of `device` adds to the options of its runtime section."""
         return {}
+
+    def check(self, options: Options, precision: Precision) -> None:
+        """Refuse `options` that do not go with `precision`.
+
+        Raises:
+            ConfigError: They do not.
+        """
+        return
 
     def interval(self, options: Mapping[str, Any]) -> Interval:
         """Between which two moments its clock runs under `options`."""

@@ -19,6 +19,7 @@ from . import runtimes
 from .base import Compiled, Options, Runtime, Session
 
 if TYPE_CHECKING:
+    from ...devices.device import Device
     from ...devices.nvml import NvidiaGpu
     from ..condition import Condition
     from ..graph.ir import Array, Graph
@@ -88,7 +89,8 @@ class TensorRt(Runtime):
         options: Options = parse(_Options, dict(given), "tensorrt options").model_dump()
         return options
 
-    def options_on(self, gpu: Gpu) -> Mapping[str, Any]:
+    def options_on(self, device: Device) -> Mapping[str, Any]:
+        gpu = device.gpu or Gpu()
         clocks = _FLOATING if gpu.lock_clocks is None else str(gpu.lock_clocks)
         return {"gpu": gpu.index, "lock_clocks": clocks}
 

@@ -87,7 +87,7 @@ class TFLite(Runtime):
             raise MeasurementError(f"{artefact} takes {len(places)} inputs, got {len(inputs)}.")
         for place, array in zip(places, inputs, strict=True):
             try:
-                interpreter.set_tensor(place["index"], _placed(array, place))
+                interpreter.set_tensor(place["index"], placed(array, place))
             except ValueError as error:
                 raise MeasurementError(f"{artefact} refuses its input: {error}") from error
         yield _Session(interpreter)
@@ -103,13 +103,7 @@ class _Session(Session):
 
     def output(self) -> Array:
         self._interpreter.invoke()
-        q = self._interpreter.get_tensor(self._target["index"])
-        real = q.astype(np.float32)
-        if q.dtype != np.float32:
-            scale, zero_point = self._target["quantization"]
-            real = (real - np.float32(zero_point)) * np.float32(scale)
-        nchw = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
-        return np.ascontiguousarray(nchw, np.float32)
+        return real(self._interpreter.get_tensor(self._target["index"]), self._target)
 
 
 def installed_package() -> str | None:
@@ -139,7 +133,8 @@ def load(library: Any, artefact: Path, options: Options, threads: int) -> Any:
     return interpreter
 
 
-def _placed(array: Array, place: Mapping[str, Any]) -> Any:
+def placed(array: Array, place: Mapping[str, Any]) -> Any:
+    """The float32 `array`, NCHW or NC, as the input that the interpreter describes by `place`."""
     nhwc = array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
     if place["dtype"] == np.float32:
         return np.ascontiguousarray(nhwc, np.float32)
@@ -147,3 +142,13 @@ def _placed(array: Array, place: Mapping[str, Any]) -> Any:
     limits = np.iinfo(place["dtype"])
     q = np.rint(nhwc / np.float32(scale)) + zero_point
     return np.ascontiguousarray(np.clip(q, limits.min, limits.max), place["dtype"])
+
+
+def real(output: Any, place: Mapping[str, Any]) -> Array:
+    """The `output` that the interpreter describes by `place`, in float32, NCHW or NC."""
+    numbers = output.astype(np.float32)
+    if output.dtype != np.float32:
+        scale, zero_point = place["quantization"]
+        numbers = (numbers - np.float32(zero_point)) * np.float32(scale)
+    nchw = numbers.transpose(0, 3, 1, 2) if numbers.ndim == 4 else numbers
+    return np.ascontiguousarray(nchw, np.float32)

@@ -16,6 +16,7 @@ from . import runtimes
 from .base import Compiled, Options, Runtime, Session
 
 if TYPE_CHECKING:
+    from ...devices.device import Device
     from ..condition import Condition
     from ..graph.ir import Array, Graph
     from ..graph.quantise import Quantisation
@@ -60,7 +61,8 @@ class Trtexec(Runtime):
         options: Options = _parsed(given).model_dump()
         return options
 
-    def options_on(self, gpu: Gpu) -> Mapping[str, Any]:
+    def options_on(self, device: Device) -> Mapping[str, Any]:
+        gpu = device.gpu or Gpu()
         return {"gpu": gpu.index}
 
     def interval(self, options: Mapping[str, Any]) -> Interval:

@@ -408,6 +408,15 @@ FLAGS = [
         on_gpu(precision=Precision.FP16, told=["FP32", "Half"]),
     ),
     (Flag.PRECISION_CHANGED, on_gpu(told=["Int8"]), on_gpu(told=[])),
+    *(
+        (
+            Flag.PARTIAL_DELEGATION,
+            with_state(delegation=[{"share": share}]),
+            with_state(delegation=[{"share": "complete"}]),
+        )
+        for share in ("partial", "none")
+    ),
+    (Flag.MEAN_ONLY, with_state(statistic="mean"), with_state(statistic="median")),
     (
         Flag.QUANTISED,
         with_state(clock_resolution_ns=6e3),

@@ -98,7 +98,9 @@ def test_a_group_over_real_pipes(folders):
     assert [launches[name].order for name in "abc"] == [0, 1, 2]
     assert [len(launches[name].samples) for name in "abc"] == [3, 6, 3]
     assert all(len(one.sentinel) == len(one.samples) for one in launches.values())
-    assert all(one.is_warm and one.output_error < 1e-4 for one in launches.values())
+    assert all(one.is_warm for one in launches.values())
+    assert all(one.output_error is not None for one in launches.values())
+    assert max(one.output_error or 0.0 for one in launches.values()) < 1e-4
     assert "utc" in found["a"]["state"]
 
 

@@ -1,0 +1,82 @@
+"""What benchmark_model is told: which delegate runs the model, in which precision."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from ...core.config import Settings
+from ...core.errors import ConfigError
+from ..precision import Precision
+
+
+class Delegate(StrEnum):
+    """What runs the operators that it can; the rest is left to TFLite's own kernels."""
+
+    NONE = "none"
+    XNNPACK = "xnnpack"
+    GPU = "gpu"
+    NNAPI = "nnapi"
+
+
+_PRECISIONS = {
+    Delegate.NONE: frozenset({Precision.FP32, Precision.INT8}),
+    Delegate.XNNPACK: frozenset({Precision.FP32, Precision.FP16, Precision.INT8}),
+    Delegate.GPU: frozenset({Precision.FP32, Precision.FP16}),
+    Delegate.NNAPI: frozenset({Precision.FP32, Precision.FP16, Precision.INT8}),
+}
+
+
+class BenchmarkModelOptions(Settings):
+    """The options of the runtime section of a card.
+
+    Attributes:
+        accelerator: The driver that NNAPI is to use, by its name; empty for NNAPI's own choice.
+        whole: Whether a model of which the delegate leaves a part to the CPU is a failure.
+        check: Whether outputs are compared with torch's; builds before 2023 cannot write them.
+    """
+
+    delegate: Delegate = Delegate.XNNPACK
+    accelerator: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
+    whole: bool = False
+    check: bool = True
+
+    @model_validator(mode="after")
+    def _names_an_accelerator_of_nnapi(self) -> Self:
+        if self.accelerator and self.delegate is not Delegate.NNAPI:
+            raise ValueError("accelerator is for delegate nnapi alone")
+        return self
+
+
+def delegate_flags(options: BenchmarkModelOptions, precision: Precision) -> list[str]:
+    """The flags that make `options` and `precision` so.
+
+    A file in float32 runs in fp16 where the delegate is told that it may.
+
+    Raises:
+        ConfigError: The delegate does not run that precision.
+    """
+    known = _PRECISIONS[options.delegate]
+    if precision not in known:
+        raise ConfigError(
+            f"Delegate {options.delegate} of benchmark_model does not run {precision}; it runs "
+            f"{', '.join(sorted(known))}. Repair the runtime section of the device card."
+        )
+    is_half = precision is Precision.FP16
+    flags = {
+        Delegate.NONE: ["--use_xnnpack=false"],
+        Delegate.XNNPACK: ["--use_xnnpack=true", *["--xnnpack_force_fp16=true"] * is_half],
+        Delegate.GPU: ["--use_gpu=true", f"--gpu_precision_loss_allowed={_word(is_half)}"],
+        Delegate.NNAPI: ["--use_nnapi=true", f"--nnapi_allow_fp16={_word(is_half)}"],
+    }[options.delegate]
+    if options.accelerator:
+        flags.append(f"--nnapi_accelerator_name={options.accelerator}")
+    if options.whole:
+        flags.append("--require_full_delegation=true")
+    return flags
+
+
+def _word(is_on: bool) -> str:
+    return "true" if is_on else "false"

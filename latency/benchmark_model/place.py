@@ -1,0 +1,105 @@
+"""A device on which benchmark_model measures, held for one campaign."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from ...core.artefact import sha256_of
+from ...core.errors import TransportError, UnavailableError
+from ...devices.device import Device, card_of
+from ...devices.lock import device_lock
+from ...devices.programs import program_file
+from ...devices.reach import transport_to, way_to
+from ...devices.transports import Transport
+from ..condition import runtime_section
+from ..launcher import default_command
+from ..place import Here, Place
+from ..remote.patience import Patience
+from ..runtimes import runtimes
+from . import scripts
+
+_ASK_S = 60.0
+_SLOWEST_BYTES_PER_S = 100_000
+_FLAG = re.compile(r"^\s*--(\w+)=", re.MULTILINE)
+_NEEDED = frozenset({"graph", "num_runs", "min_secs", "warmup_min_secs", "num_threads"})
+_WRITES_OUTPUT = "output_filepath"
+
+
+def program_on(device: Device) -> str:
+    """Where the program of the card is on the device, below the work folder.
+
+    Raises:
+        UnavailableError: The file is not here.
+    """
+    return f"programs/{sha256_of(program_file(device).read_bytes())[:32]}/benchmark_model"
+
+
+def bring_program(device: Device, transport: Transport, patience: Patience) -> str:
+    """Have the program of the card on the device; its path there, below the work folder.
+
+    Raises:
+        UnavailableError: It is no benchmark_model, or one too old for what the card asks.
+        TransportError: The device does not answer, has no room, or cannot run it.
+    """
+    file, name = program_file(device), program_on(device)
+    limit_s = _ASK_S + file.stat().st_size / _SLOWEST_BYTES_PER_S
+    there = patience.persist(lambda: transport.run(["test", "-x", name], _ASK_S))
+    if there.exit_code != 0:
+        patience.persist(lambda: transport.push(file, name, limit_s, is_executable=True))
+    flags = flags_of(transport, patience, name)
+    if missing := _NEEDED - flags:
+        raise UnavailableError(
+            f"{file} is no benchmark_model of TFLite: it has no flag {sorted(missing)[0]}. Repair "
+            f"program.path in the card of {device.id}."
+        )
+    options = runtimes["benchmark_model"]().options(runtime_section(device).options)
+    if options["check"] and _WRITES_OUTPUT not in flags:
+        raise UnavailableError(
+            f"{file} cannot write outputs (it has no flag {_WRITES_OUTPUT}), so that they cannot "
+            "be compared with torch's: take a build of 2023 or later, or set options: {check: "
+            f"false}} in the card of {device.id}."
+        )
+    return name
+
+
+def flags_of(transport: Transport, patience: Patience, program: str) -> frozenset[str]:
+    """The names of the flags that `program` says it has.
+
+    Raises:
+        TransportError: The device cannot run it.
+    """
+    ended = patience.persist(lambda: transport.run([f"./{program}", "--help"], _ASK_S))
+    found = _FLAG.findall(ended.text) or _FLAG.findall(ended.stderr.decode(errors="replace"))
+    if not found:
+        raise ended.failure()
+    return frozenset(found)
+
+
+@contextmanager
+def open_program(
+    device: Device, *, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Place]:
+    """The device, ready for runs of its program and held for this process alone.
+
+    What runs leave there stays where this is cut off, so that the next call takes it up; it is
+    deleted where all was answered.
+
+    Raises:
+        UnavailableError: The program is missing, or is not the right one.
+        TransportError: The device does not answer, another process measures on it, or it has no
+            room.
+    """
+    transport = transport_to(device)
+    with device_lock(way_to(device)):
+        try:
+            patience = Patience(device.id, sleep)
+            bring_program(device, transport, patience)
+            yield Here((*default_command("benchmark_model.worker"), json.dumps(card_of(device))))
+            with suppress(TransportError):
+                transport.run(["sh", "-c", scripts.CLEAR, "elat"], _ASK_S)
+        finally:
+            transport.close()

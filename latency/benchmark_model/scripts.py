@@ -1,0 +1,73 @@
+"""What runs on the device: POSIX shell programs that never change, as in `devices/transports`."""
+
+from __future__ import annotations
+
+RUN = r"""
+token=$1 plan=$2 out=$3 limit=$4 mask=$5 program=$6
+set -f
+mkdir -p "$out" || exit 1
+if command -v timeout >/dev/null 2>&1; then guard="timeout -s KILL $limit"; else guard=; fi
+[ -z "$mask" ] || guard="$guard taskset $mask"
+while read -r number model saves words; do
+    printf '\n%s begin %s\n' "$token" "$number" || exit 74
+    set -- "--graph=$model/model.tflite" $words
+    [ "$saves" = 0 ] || set -- "$@" "--output_filepath=$out/$number"
+    rm -f "$out/end"
+    {
+        $guard "$program" "$@" </dev/null 2>&1
+        echo "$?" >"$out/end"
+    } | head -c 65536
+    read -r end <"$out/end" || exit 74
+    printf '\n%s end %s %s\n' "$token" "$number" "$end" || exit 74
+done <"$plan"
+printf '\n%s done\n' "$token" || exit 74
+"""
+"""Arguments: token, plan, folder for outputs, seconds, CPU mask or nothing, the program.
+
+A line of the plan is an invocation: its number, the folder of its model, whether it writes its
+output, and the flags. What an invocation prints stands between two lines that begin with the
+token; what is too much of it is cut off, and ends the program. Exit code 74 is a full disk.
+"""
+
+MISSING = r"""
+for key; do
+    [ -e "models/$key/whole" ] || printf '%s\n' "$key"
+done
+"""
+"""Arguments: keys of models. Prints those that are not there."""
+
+UNPACK = r"""
+bundle=$1
+new=models/.new-$$
+trap 'rm -rf "$new" "$bundle"' EXIT
+mkdir -p "$new" && tar -xf "$bundle" -C "$new" || exit 1
+for folder in "$new"/*; do
+    key=${folder##*/}
+    [ -e "models/$key/whole" ] || { rm -rf "models/$key"; mv "$folder" "models/$key"; } || exit 1
+done
+"""
+"""Argument: a tar file with a folder a model. Each arrives whole or not at all."""
+
+COLLECT = r"""
+out=$1
+[ -d "$out" ] || mkdir -p "$out" || exit 1
+cd "$out" && rm -f ../collected.tar && tar -cf ../collected.tar .
+"""
+"""Argument: a folder for outputs. Packs it into one file beside it."""
+
+JOBS = r"""
+for job in job-*; do
+    [ ! -d "./$job" ] || printf '%s\n' "$job"
+done
+"""
+"""Prints the folders of all jobs of runs."""
+
+FORGET = r"""
+rm -rf "runs/$1" job-"$1"-*
+"""
+"""Argument: key of a run. Deletes all that it has left."""
+
+CLEAR = r"""
+rm -rf runs job-*
+"""
+"""Deletes what all runs have left; models and programs stay."""

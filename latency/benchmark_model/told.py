@@ -1,0 +1,188 @@
+"""What one invocation of benchmark_model printed: its time, and what ran the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...core.errors import ArtefactError, MeasurementError, UnsupportedOperatorError
+from ..imports.lines import lines_of
+from ..imports.tflite_log import Benchmark, read_benchmarks
+from ..imports.tflite_stats import RESOLUTION_MS, Stat, read_stat
+from ..sample import NS_PER_MS, Sample
+
+_STEADY = 0.1
+_SHOWN_LINES, _SHOWN_CHARACTERS = 3, 300
+_STAT = re.compile(r"\bcount=\d.*", re.ASCII)
+_APPLIED = re.compile(
+    r"Explicitly applied (\w+) delegate, and the model graph will be (completely|partially) "
+    r"executed by the delegate(?: w/ (\d{1,9}) delegate kernels)?",
+    re.ASCII,
+)
+_IDLE = re.compile(r"Though (\w+) delegate is explicitly applied, the model graph will not be")
+_REPLACED = re.compile(
+    r"Replacing (\d{1,9}) out of (\d{1,9}) node\(s\) with delegate \((\w+)\) node"
+    r"(?:, yielding (\d{1,9}) partitions)?",
+    re.ASCII,
+)
+_FALLBACK = "Disallowed CPU fallback detected"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a model a delegate took, as far as the log tells.
+
+    Attributes:
+        delegate: What the program calls it.
+        share: `complete`, `partial` or `none`; what it left is run by TFLite's own kernels.
+        operators: Of the file, that it took, and `of` how many; None where that is not told.
+        partitions: In how many pieces the model was cut; None where that is not told.
+    """
+
+    delegate: str
+    share: str
+    operators: int | None = None
+    of: int | None = None
+    partitions: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one invocation found.
+
+    Attributes:
+        sample: Its measured runs as one sample: see `sample_of`.
+        init_ms: Loading and preparing the model; NaN is never given: 0 where it is not told.
+        first_call_ms: The first run.
+        warmup_calls: Runs before those that count.
+        is_steady: Whether the runs before, the first of all left out, took as long as those that
+            count, to a tenth.
+        coverage: What delegates took.
+        has_median: Whether the build prints medians; older ones print means alone.
+    """
+
+    sample: Sample
+    init_ms: float
+    first_call_ms: float
+    warmup_calls: int
+    is_steady: bool
+    coverage: tuple[Coverage, ...]
+    has_median: bool
+
+
+def read_told(log: bytes) -> Told:
+    """What an invocation that ended well printed as `log`.
+
+    Raises:
+        MeasurementError: The log is cut short or damaged.
+    """
+    try:
+        lines = lines_of(log)
+        benchmarks = read_benchmarks(lines)
+    except ArtefactError as error:
+        raise MeasurementError(f"benchmark_model printed no readable times: {error}") from error
+    benchmark, stat = benchmarks[0], benchmarks[0].stat
+    if len(benchmarks) != 1 or stat is None:
+        raise MeasurementError(
+            f"benchmark_model printed {len(benchmarks)} benchmarks, and one with statistics was "
+            "asked for."
+        )
+    warm_up = _warm_up(lines)
+    return Told(
+        sample=sample_of(stat),
+        init_ms=_fact(benchmark, "Init"),
+        first_call_ms=_fact(benchmark, "First inference"),
+        warmup_calls=0 if warm_up is None else warm_up.count,
+        is_steady=warm_up is not None and _is_steady(warm_up, stat),
+        coverage=coverage_of(lines),
+        has_median="median" in stat.values_ms,
+    )
+
+
+def run_ms(stat: Stat) -> float:
+    """Time of one run, in milliseconds.
+
+    The median withstands disturbances but is a whole microsecond, 5 % of a run of 20; the mean has
+    more digits and no resistance. So it is the mean where that agrees with the median to the half
+    microsecond that rounding hides, and else the median. Builds that print no median leave the
+    mean alone.
+    """
+    mean, median = stat.values_ms["avg"], stat.values_ms.get("median")
+    is_disturbed = median is not None and abs(mean - median) > RESOLUTION_MS / 2
+    return median if median is not None and is_disturbed else mean
+
+
+def sample_of(stat: Stat) -> Sample:
+    """The runs of `stat` as one sample; CPU time and switches are not told, and are 0.
+
+    Raises:
+        MeasurementError: The runs took no time.
+    """
+    wall_ns = round(run_ms(stat) * stat.count * NS_PER_MS)
+    if wall_ns <= 0:
+        raise MeasurementError(
+            "Runs took less than half a microsecond, as benchmark_model tells it: too short for "
+            "its clock. Measure it with a method that repeats it, such as slope."
+        )
+    return Sample(stat.count, wall_ns, 0, 0)
+
+
+def coverage_of(lines: Sequence[str]) -> tuple[Coverage, ...]:
+    """What every delegate took, in the order of `lines`."""
+    found: list[Coverage] = []
+    for line in lines:
+        if applied := _APPLIED.search(line):
+            share = "complete" if applied[2] == "completely" else "partial"
+            found.append(Coverage(applied[1], share))
+        elif idle := _IDLE.search(line):
+            found.append(Coverage(idle[1], "none"))
+        elif replaced := _REPLACED.search(line):
+            count, total = int(replaced[1]), int(replaced[2])
+            share = "none" if count == 0 else "complete" if count == total else "partial"
+            pieces = int(replaced[4]) if replaced[4] else None
+            found.append(Coverage(replaced[3], share, count, total, pieces))
+    return tuple(dict.fromkeys(found))
+
+
+def failure_of(log: bytes, end: int, limit_s: int) -> MeasurementError:
+    """What it means that an invocation printed `log` and ended with exit code `end`."""
+    text = log.decode(errors="replace")
+    if _FALLBACK in text:
+        return UnsupportedOperatorError(
+            "The delegate leaves a part of the model to the CPU, which the card's option whole "
+            "does not allow."
+        )
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    said = " | ".join(lines[-_SHOWN_LINES:])[-_SHOWN_CHARACTERS:]
+    how = f"ended with exit code {end}"
+    if end == 137:
+        how = f"was ended after {limit_s} s, or ran out of memory"
+    elif end > 128:
+        how = f"was ended by signal {end - 128}"
+    return MeasurementError(f"benchmark_model {how}; its last words: {said or 'none'}")
+
+
+def _fact(benchmark: Benchmark, name: str) -> float:
+    return benchmark.summary_ms.get(name, 0.0)
+
+
+def _warm_up(lines: Sequence[str]) -> Stat | None:
+    """The first stretch of runs, which is the warm-up."""
+    found = next((stat for line in lines if (stat := _STAT.search(line.rstrip()))), None)
+    return None if found is None else read_stat(found[0], "the warm-up")
+
+
+def _is_steady(warm_up: Stat, stat: Stat) -> bool:
+    """Whether all runs of `warm_up` but the first took as long as those of `stat`, to a tenth."""
+    first, mean = warm_up.values_ms.get("first"), warm_up.values_ms["avg"]
+    if first is None or warm_up.count < 2:
+        return False
+    later = (mean * warm_up.count - first) / (warm_up.count - 1)
+    wanted = stat.values_ms["avg"]
+    return abs(later - wanted) <= _STEADY * wanted + RESOLUTION_MS

@@ -1,0 +1,29 @@
+"""Flags of what a vendor's program told, which other launches do not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from .flags import Flag
+
+if TYPE_CHECKING:
+    from .measurement import Measurement
+
+
+def _is_partly_delegated(m: Measurement) -> bool:
+    """A delegate left a part of the model, or all of it, to others."""
+    found = m.state_before.get("delegation", ())
+    shares = [one.get("share") for one in found if isinstance(one, Mapping)]
+    return any(share in ("partial", "none") for share in shares)
+
+
+def _is_mean_only(m: Measurement) -> bool:
+    """The program prints means alone, which a single disturbance moves."""
+    return m.state_before.get("statistic") == "mean"
+
+
+TOOL_TESTS: Mapping[Flag, Callable[[Measurement], bool]] = {
+    Flag.PARTIAL_DELEGATION: _is_partly_delegated,
+    Flag.MEAN_ONLY: _is_mean_only,
+}
