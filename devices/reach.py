@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.artefact import elat_home
-from .device import Device, DeviceKind
+from .device import Device, DeviceKind, Ssh
 from .transports import Transport
 from .transports.adb import AdbLink
 from .transports.link import Link
@@ -20,13 +20,16 @@ def way_to(device: Device) -> str:
     """What tells the machine of `device` from others, for its lock: two cards may name one."""
     if device.kind is DeviceKind.ANDROID_ADB:
         return f"adb {device.serial}"
-    return "this machine" if device.ssh is None else device.ssh.address
+    return "this machine" if device.ssh is None else _ssh_link(device.ssh).machine
 
 
 def _link(device: Device) -> Link:
     if device.serial is not None and device.folder is not None:
         return AdbLink(device.serial, device.folder)
     if device.ssh is not None:
-        ssh = device.ssh
-        return SshLink(ssh.address, ssh.folder, ssh.config, identity=ssh.identity)
+        return _ssh_link(device.ssh)
     return LocalLink(str(elat_home().resolve() / "programs" / "work"))
+
+
+def _ssh_link(ssh: Ssh) -> SshLink:
+    return SshLink(ssh.address, ssh.folder, ssh.config, identity=ssh.identity)

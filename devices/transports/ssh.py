@@ -107,6 +107,21 @@ class SshLink(Link):
     def name(self) -> str:
         return self._host
 
+    @property
+    def machine(self) -> str:
+        """Which machine that is by the ssh configuration, whoever logs in: `host:port`.
+
+        Where the configuration cannot be asked, the host as it was given.
+        """
+        words = ["ssh", *self._config_words(), "-G", "--", self._host]
+        if self.unavailable_reason() or (ended := run_process(words, _CLOSE_S)).exit_code != 0:
+            return self._host
+        lines = (line.partition(" ") for line in ended.stdout.decode(errors="replace").split("\n"))
+        said = {name: value for name, _, value in lines}
+        jump = said.get("proxyjump", "none").rpartition("@")[2]
+        way = "" if jump == "none" else f" by {jump}"
+        return f"{said.get('hostname', self._host)}:{said.get('port', 22)}{way}"
+
     def unavailable_reason(self) -> str | None:
         return _MISSING if shutil.which("ssh") is None else None
 
@@ -212,9 +227,11 @@ class SshLink(Link):
             "ServerAliveCountMax": "3",
             "ServerAliveInterval": "5",
         }
-        config = [] if self._config is None else ["-F", str(self._config)]
         given = (f"-o{name}={value}" for name, value in options.items())
-        return [program, *config, *self._identity, *given]
+        return [program, *self._config_words(), *self._identity, *given]
+
+    def _config_words(self) -> list[str]:
+        return [] if self._config is None else ["-F", str(self._config)]
 
 
 def _control_folder() -> Path:

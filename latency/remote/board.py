@@ -16,8 +16,8 @@ from ...core.errors import MeasurementError, TransportError, UnavailableError
 from ...devices.device import Device, Ssh, card_there
 from ...devices.host import host_identity
 from ...devices.lock import device_lock
+from ...devices.reach import transport_to, way_to
 from ...devices.transports import Transport
-from ...devices.transports.ssh import SshLink
 from ..condition import Condition
 from ..launcher import RUN_TIMEOUT, WorkerLostError
 from ..place import Place
@@ -164,9 +164,8 @@ def open_board(
     settings = device.ssh
     if settings is None:
         raise UnavailableError(f"{device.id} is not reached by ssh: its card has no section ssh.")
-    link = SshLink(settings.address, settings.folder, settings.config, identity=settings.identity)
-    transport = Transport(link)
-    with device_lock(settings.address, str(settings.config or "")):
+    transport = transport_to(device)
+    with device_lock(way_to(device)):
         try:
             board = Board(device, settings, transport, Patience(device.id, sleep))
             found = board.prepare()

@@ -20,13 +20,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from ...core.errors import ElatError, UnavailableError
+from ...core.errors import DeviceInUseError, ElatError, UnavailableError
 from ...devices.device import Device, device_of
+from ...devices.lock import device_lock
 
 IN_USE = 75
 """The exit code that says that somebody else measures (`EX_TEMPFAIL` of sysexits)."""
@@ -71,8 +72,9 @@ def _unpack(name: str) -> str:
 
 
 def _work(owner: str, module: str) -> str:
-    with _LOCK.open("a+") as lock:
+    with _LOCK.open("a+") as lock, ExitStack() as held:
         _take(lock, owner)
+        _take_machine(held)
         runpy.run_module(f"elat.latency.{module}", run_name="__main__", alter_sys=True)
     return ""
 
@@ -93,6 +95,21 @@ def _take(lock: IO[str], owner: str) -> None:
     lock.truncate(0)
     lock.write(f"{os.getpid()} {owner}")
     lock.flush()
+
+
+def _take_machine(held: ExitStack) -> None:
+    """Hold this machine among all its users, who may have other work folders."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            held.enter_context(device_lock("this machine", "workers"))
+        except DeviceInUseError as error:
+            if time.monotonic() > deadline:
+                print(error, file=sys.stderr)
+                raise SystemExit(IN_USE) from None
+            time.sleep(_LOOK_EVERY_S)
+        else:
+            return
 
 
 def _is_taken(lock: IO[str]) -> bool:

@@ -120,7 +120,7 @@ def _write_settings(folder: Path, port: int) -> None:
         "UsePAM": "no",
         "UseDNS": "no",
         # Not the user's own start-up files, which may take long or print.
-        "SetEnv": f"HOME={folder}",
+        "SetEnv": f"HOME={folder} ELAT_LOCKS={folder / 'locks'}",
         "LogLevel": "ERROR",
     }
     _write_pairs(folder / "sshd_config", settings)

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from elat.cli.app import app
 from elat.core.artefact import elat_home
 from elat.core.errors import (
+    DeviceInUseError,
     DeviceSetAsideError,
     MeasurementError,
     StorageFullError,
@@ -253,13 +254,13 @@ def test_one_process_at_a_time_holds_a_board(loop):
     in_use = f"in use by the process {os.getpid()}"
     take = (
         "import sys; from elat.devices.lock import device_lock\n"
-        "device_lock(*sys.argv[1:]).__enter__()"
+        "device_lock(sys.argv[1]).__enter__()"
     )
     with open_board(loop.card()):
-        with pytest.raises(DeviceSetAsideError, match=in_use), open_board(other):
+        with pytest.raises(DeviceInUseError, match=in_use), open_board(other):
             pass
         ended = subprocess.run(
-            [sys.executable, "-c", take, sshd.HOST, str(loop.server.config)],
+            [sys.executable, "-c", take, f"127.0.0.1:{loop.server.cable.port}"],
             capture_output=True,
             text=True,
         )

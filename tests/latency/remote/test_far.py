@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -57,6 +58,16 @@ def test_what_nobody_holds_is_taken_and_says_by_whom(work):
         with far._LOCK.open("a+") as lock:
             far._take(lock, owner)
             assert (work / "worker.lock").read_text() == f"{os.getpid()} {owner}"
+
+
+def test_a_worker_of_another_user_with_another_work_folder_is_told_of(work, capsys, monkeypatch):
+    monkeypatch.setenv("ELAT_LOCKS", str(work / "locks"))
+    with ExitStack() as held, ExitStack() as other:
+        far._take_machine(held)
+        with pytest.raises(SystemExit) as caught:
+            far._take_machine(other)
+    assert caught.value.code == far.IN_USE
+    assert f"this machine is in use by the process {os.getpid()}" in capsys.readouterr().err
 
 
 def test_a_condition_is_told_as_json(work, capsys):
