@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from ..core.errors import MeasurementError
+from .lines import LONGEST_BYTES, EndlessLineError, Lines
 
 CRASH, RUN_TIMEOUT = "CRASH", "RUN_TIMEOUT"
-_STDERR_TAIL = 500
+_STDERR_TAIL, _STDERR_BYTES = 500, 2**16
 _END_S = 5.0
 
 
@@ -66,8 +65,7 @@ class WorkerProcess:
         self._stdin = stdin
         self._stdout = stdout
         self._stderr = stderr
-        self._lines: queue.Queue[bytes | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._lines = Lines(stdout)
         self.worker = ""
         self.environment: dict[str, Any] = {}
 
@@ -84,8 +82,12 @@ class WorkerProcess:
             WorkerLostError: It ended, or was silent for `timeout_s`, or answered something else.
         """
         try:
-            line = self._lines.get(timeout=timeout_s)
-        except queue.Empty:
+            line = self._lines.next(timeout_s)
+        except EndlessLineError:
+            raise WorkerLostError(
+                CRASH, f"The worker's line was longer than {LONGEST_BYTES} bytes, and given up."
+            ) from None
+        except TimeoutError:
             raise WorkerLostError(
                 RUN_TIMEOUT, f"The worker was silent for {timeout_s:g} s and was ended."
             ) from None
@@ -109,7 +111,7 @@ class WorkerProcess:
         Raises:
             MeasurementError: It never does.
         """
-        self._reader.start()
+        self._lines.start()
         try:
             hello = self.receive(timeout_s)
         except WorkerLostError as error:
@@ -137,18 +139,10 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Free the pipes of a process that has ended."""
-        if self._reader.is_alive():
-            self._reader.join(timeout=_END_S)
+        self._lines.close(_END_S)
         for pipe in (self._stdin, self._stdout):
             with suppress(BrokenPipeError):
                 pipe.close()
-
-    def _read(self) -> None:
-        for line in self._stdout:
-            # A last line without its end was cut off: the worker did not say it.
-            if line.endswith(b"\n"):
-                self._lines.put(line)
-        self._lines.put(None)
 
     def _how_it_ended(self) -> str:
         try:
@@ -163,7 +157,8 @@ class WorkerProcess:
             return f"was ended by signal {-code}"
 
     def _last_words(self) -> str:
-        self._stderr.seek(0)
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - _STDERR_BYTES))
         return self._stderr.read().decode(errors="replace").strip()
 
 
