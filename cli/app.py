@@ -9,6 +9,7 @@ from . import (
     calibrating,
     comparing,
     demo,
+    devices,
     exam,
     exporting,
     fitting,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 
 for group in (
+    devices,
     listing,
     building,
     measuring,

@@ -1,4 +1,4 @@
-"""`elat devices | doctor | runtimes | spaces | models | strategies`: what there is, or why not."""
+"""`elat doctor | runtimes | spaces | models | strategies`: what there is, or why not."""
 
 from __future__ import annotations
 
@@ -12,31 +12,8 @@ from .console import print_json, print_table, say
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to `app`."""
-    for verb in (devices, doctor, runtimes, spaces, models, strategies):
+    for verb in (doctor, runtimes, spaces, models, strategies):
         app.command(verb.__name__)(verb)
-
-
-def devices(json: options.Json = False) -> None:
-    """List the known devices, and what each unavailable one lacks."""
-    from ..devices.device import card_paths, find_device
-    from ..flows.inventory import describe_device
-
-    found = [describe_device(find_device(name)) for name in card_paths()]
-    if json:
-        print_json(found)
-        return
-    rows = [
-        (d["id"], d["runtime"], d["precision"], d["threads"], d["reason"] or _state(d))
-        for d in found
-    ]
-    print_table("", ("device", "runtime", "precision", "threads", "state"), rows, right=(3,))
-
-
-def _state(device: dict[str, Any]) -> str:
-    """What is said of a device without a reason against it; a board is not asked."""
-    if (aside := device["set_aside"]) is not None:
-        return f"set aside since {aside['since_utc']}, because {aside['reason']}"
-    return "over ssh: ask elat doctor" if device["kind"] == "ssh" else "available"
 
 
 def doctor(

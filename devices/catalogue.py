@@ -166,12 +166,15 @@ class Section(Settings):
     """A way to measure on a machine: what a card gets, and what must be there.
 
     Attributes:
-        needs: What has to be there: a Python package, or the card's own `program`.
+        needs: Of these one has to be there: a module of Python, a program, or the `program` that
+            the card names.
+        is_for_gpu: Whether it measures on the machine's NVIDIA GPU.
         runtime: The runtime section of the card, unread here.
         gates: Likewise the gates.
     """
 
-    needs: Text
+    needs: tuple[Text, ...] = Field(min_length=1)
+    is_for_gpu: bool = False
     runtime: dict[str, Any]
     gates: dict[str, Any] = Field(default_factory=dict)
 

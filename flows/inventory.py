@@ -19,6 +19,7 @@ from ..latency.runtimes import runtimes
 from ..search.spaces import SearchSpace, find_space
 
 if TYPE_CHECKING:
+    from ..devices.catalogue import KnownMachine
     from ..devices.checks.check import Check
 
 _CLEARED = "Repair what fails above, then measure: the first campaign that ends well clears this."
@@ -46,6 +47,20 @@ def _reason(device: Device, runtime: str) -> str | None:
     if device.kind is DeviceKind.SSH:
         return None
     return device.elsewhere_reason or runtimes[runtime]().unavailable_reason()
+
+
+def describe_machine(machine: KnownMachine) -> dict[str, Any]:
+    """What the catalogue says of `machine`, as a JSON object."""
+    return {
+        "id": machine.id,
+        "name": machine.name,
+        "kind": str(machine.kind),
+        "chip": machine.chip,
+        "sections": list(machine.sections),
+        "verified": str(machine.verified),
+        "note": machine.note,
+        "facts": [fact.model_dump(mode="json") for fact in machine.facts],
+    }
 
 
 def examine_device(device: Device) -> list[Check]:

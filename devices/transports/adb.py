@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -125,6 +126,23 @@ class AdbLink(Link):
 
     def _adb(self, *arguments: str) -> list[str]:
         return [_required_adb(), "-s", self._serial, *arguments]
+
+
+def attached_phones() -> dict[str, LinkState]:
+    """The phones that adb knows, by serial number, and how each stands.
+
+    Raises:
+        UnavailableError: There is no adb here, or it is silent.
+    """
+    ended = run_process([_required_adb(), "devices"], _LOOK_S)
+    if ended.is_late:
+        raise UnavailableError("adb is silent; end it with: adb kill-server")
+    found = {}
+    for line in ended.stdout.decode(errors="replace").splitlines():
+        serial, tab, said = line.partition("\t")
+        if tab and re.fullmatch(SERIAL, serial):
+            found[serial] = _state(said)
+    return found
 
 
 def _state(said: str) -> LinkState:

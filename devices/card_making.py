@@ -1,0 +1,164 @@
+"""The card of a machine from its answers and the catalogue."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import UnknownNameError
+from .asking import LEAST_PYTHON, WORKER_MODULES, Answers
+from .catalogue import KnownMachine, Section, known_sections
+from .device import DeviceKind
+
+_LONGEST_ID = 40
+_PACKAGES = {"yaml": "pyyaml", "ai_edge_litert": "ai-edge-litert"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the machine was reached, as its card says it.
+
+    Attributes:
+        card: The sections `kind` and `transport` or `ssh`.
+        name: What it is called in names and messages where nothing better is known.
+        program: The section `program`; None where there is none.
+    """
+
+    card: Mapping[str, Any]
+    name: str
+    program: Mapping[str, Any] | None = None
+
+    @property
+    def kind(self) -> DeviceKind:
+        """As its card says."""
+        return DeviceKind(self.card["kind"])
+
+
+def id_of(name: str) -> str:
+    """A card's id that says `name`: small letters, digits and hyphens."""
+    plain = unicodedata.normalize("NFKD", name.replace("+", " plus")).encode("ascii", "ignore")
+    found = re.sub(r"[^a-z0-9]+", "-", plain.decode().lower()).strip("-")[:_LONGEST_ID].strip("-")
+    return found or "device"
+
+
+def usual_id(way: Way, known: Sequence[KnownMachine], answers: Answers) -> str:
+    """The id of a card for which the user names none."""
+    return id_of(known[0].id if known else (answers.text("model") or way.name))
+
+
+def section_of(
+    way: Way, known: Sequence[KnownMachine], answers: Answers, wanted: str | None
+) -> tuple[str, Section]:
+    """What a card measures with, by name: of what makes sense there the first that can be.
+
+    Where nothing can be it is the first one all the same.
+
+    Args:
+        way: How it is reached.
+        known: What it was recognised as.
+        answers: What it told.
+        wanted: The name that the user chose; None leaves it to the machine.
+
+    Raises:
+        UnknownNameError: There is no section `wanted`.
+    """
+    sections = known_sections()
+    if wanted is not None:
+        if wanted not in sections:
+            raise UnknownNameError("runtime", wanted, sections)
+        return wanted, sections[wanted]
+    names = _sensible(way, known, answers)
+    there = [name for name in names if is_there(sections[name], way, answers)]
+    name = (there or names)[0]
+    return name, sections[name]
+
+
+def _sensible(way: Way, known: Sequence[KnownMachine], answers: Answers) -> list[str]:
+    """Names of sections, those of its GPU first."""
+    if way.kind is DeviceKind.ANDROID_ADB:
+        return ["benchmark-model"]
+    of_known = [name for machine in reversed(known) for name in machine.sections]
+    of_gpu = ["tensorrt", "trtexec"] if answers.gpus else []
+    return [n for n in (*of_known, *of_gpu, "onnxruntime", "tflite") if n != "benchmark-model"]
+
+
+def is_there(section: Section, way: Way, answers: Answers) -> bool:
+    """Whether the machine has what `section` needs."""
+    modules = answers.python.modules if answers.python else frozenset()
+    found = {*modules, *answers.tools, *(["program"] if way.program else [])}
+    return bool(found & set(section.needs))
+
+
+def card_for(
+    id_: str, way: Way, known: Sequence[KnownMachine], answers: Answers, section: Section
+) -> dict[str, Any]:
+    """The card of the machine, as a document."""
+    runtime = section.runtime
+    threads = runtime.get("threads", 1)
+    fast = None if section.is_for_gpu else answers.fast_cpus(threads)
+    name = " with ".join(m.name for m in known) or answers.text("model") or way.name
+    card: dict[str, Any] = {"schema": 1, "id": id_, **way.card}
+    if section.is_for_gpu and way.kind is DeviceKind.LOCAL_CPU:
+        card["kind"] = str(DeviceKind.LOCAL_GPU)
+    plural = "" if threads == 1 else "s"
+    card |= {
+        "description": f"{name}: {runtime['name']}, {runtime['precision']}, {threads} "
+        f"thread{plural}.",
+        "runtime": dict(runtime),
+        "gates": dict(section.gates),
+    }
+    if fast is not None:
+        card["cpu"] = {"affinity": list(fast)}
+    if section.is_for_gpu:
+        card["gpu"] = {"index": 0}
+    if way.program is not None:
+        card["program"] = dict(way.program)
+    card["machine"] = _machine(known, answers)
+    return card
+
+
+def _machine(known: Sequence[KnownMachine], answers: Answers) -> dict[str, Any]:
+    facts = [fact.model_dump(mode="json") for machine in known for fact in machine.facts]
+    return {
+        "known": [machine.id for machine in known],
+        "verified": "never",
+        "told": answers.told(),
+        "facts": facts,
+    }
+
+
+def lacks(name: str, section: Section, way: Way, answers: Answers) -> list[str]:
+    """What keeps the machine from measuring by the section `name`, a sentence each."""
+    found = []
+    if way.kind is not DeviceKind.ANDROID_ADB:
+        found.extend(_lacks_of_python(way, answers))
+    if not is_there(section, way, answers):
+        found.append(_missing(name, section, way))
+    return found
+
+
+def _missing(name: str, section: Section, way: Way) -> str:
+    if "program" in section.needs:
+        return (
+            "the card names no benchmark_model yet: build or download one for its processor, then "
+            "give the command again with --program FILE --replace"
+        )
+    needed = " or ".join(_PACKAGES.get(need, need) for need in section.needs)
+    return f"{name} needs {needed}, which {way.name} has not"
+
+
+def _lacks_of_python(way: Way, answers: Answers) -> list[str]:
+    least = ".".join(map(str, LEAST_PYTHON))
+    python = answers.python
+    if python is None:
+        return [f"{way.name} has no Python of that name; name one of {least} or later: --python"]
+    if python.version < LEAST_PYTHON:
+        version = ".".join(map(str, python.version))
+        return [f"its Python is {version}, and elat needs {least}: name another one with --python"]
+    missing = [_PACKAGES.get(m, m) for m in WORKER_MODULES if m not in python.modules]
+    if not missing:
+        return []
+    return [f"its Python lacks {', '.join(missing)}: install them there with pip"]
