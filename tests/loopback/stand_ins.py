@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import marshal
 import sys
 from functools import cache
@@ -16,11 +17,11 @@ _PARTS = (
 )  # fmt: skip
 # Neither the user's settings nor the start-up files of site-packages are read: that takes 17 ms.
 _PROGRAM = """#!{python} -IS
-import marshal, sys, types
+import binascii, marshal, sys, types
 sys.path += {folders!r}
 sys.modules["stand_in"] = package = types.ModuleType("stand_in")
 package.__path__ = []
-for name, code in marshal.loads({parts!r}):
+for name, code in marshal.loads(binascii.a2b_base64({parts!r})):
     sys.modules[name] = module = types.ModuleType(name)
     module.__package__ = "stand_in"
     exec(code, module.__dict__)
@@ -57,8 +58,9 @@ def _compiled() -> bytes:
     parts = []
     for name in _PARTS:
         source = _SOURCES / f"{name}.py"
-        parts.append((f"stand_in.{name}", compile(source.read_text(), str(source), "exec")))
-    return marshal.dumps(parts)
+        code = compile(source.read_text(), str(source), "exec", dont_inherit=True, optimize=2)
+        parts.append((f"stand_in.{name}", code))
+    return binascii.b2a_base64(marshal.dumps(parts), newline=False)
 
 
 def _origin(name: str) -> str:

@@ -21,7 +21,7 @@ from .flags import Flags, check_flags, log_flags, read_flags
 from .layers import Layer, read_layers
 from .log import Log, ToolError, write
 from .session import Session, is_without_xnnpack, load_model, load_wrapper
-from .settings import GARBAGE, VARIABLE, Settings, misbehave
+from .settings import GARBAGE, VARIABLE, Settings, broken_off, misbehave
 from .stats import Limits, Stat, measure, timer
 from .tables import INITIALISATION, REGULAR, Profile, operators_of
 
@@ -120,33 +120,37 @@ class Benchmark:
         max_s, delay_s = values["max_secs"], values["run_delay"]
         first = Limits(values["warmup_runs"], values["warmup_min_secs"], max_s, delay_s)
         second = Limits(values["num_runs"], values["min_secs"], max_s, delay_s)
-        return self._stretch(warm_up, reset, first), self._stretch(
-            measured, reset, second, self._settings.has("truncate", values["graph"])
-        )
+        before = self._stretch(warm_up, reset, first)
+        self._tell(before)
+        counted = self._stretch(measured, reset, second)
+        self._tell(counted, is_measured=True)
+        return before, counted
 
     def _stretch(
         self,
         timed: Callable[[], int],
         reset: Callable[[], None],
         limits: Limits,
-        is_cut: bool = False,
     ) -> Stat:
-        """Announce, run and tell the statistics; or half of them, and end."""
+        """Announce it, and run."""
         self._log.info(
             f"Running benchmark for at least {limits.count} iterations and at least "
             f"{limits.min_s:g} seconds but terminate if exceeding {limits.max_s:g} seconds."
         )
         try:
-            stat = measure(timed, reset, limits)
+            return measure(timed, reset, limits)
         except RuntimeError as error:
             self._log.runtime(f"ERROR: {error}")
             raise ToolError from error
+
+    def _tell(self, stat: Stat, is_measured: bool = False) -> None:
+        """Print the statistics; or part of them, and end."""
         text = stat.text(has_percentiles=not self._log.is_old)
-        if is_cut:
-            write(1, text[: len(text) // 2].encode())
+        left = broken_off(text, self._settings, self._values["graph"]) if is_measured else None
+        if left is not None:
+            write(1, f"{'' if self._log.is_old else 'INFO: '}{left}".encode())
             os._exit(0)
         self._log.info(f"{text}\n")
-        return stat
 
     def _profile(self, session: Session, profile: Profile) -> tuple[Stat, Stat]:
         """Measure with LiteRT's profiler, which tells of the runs that count."""

@@ -11,6 +11,8 @@ them; they are separated by spaces.
     crash            SIGSEGV where the first run would be
     huge             a line of 100 MB where the first run would be
     truncate         the output breaks off inside the measured statistics, with exit code 0
+    clip             it breaks off before their last digit, with exit code 0: what is left can be
+                     read, and is wrong
     garbage          bytes that are no text, and nothing else, with exit code 0
     crlf             lines end in CR LF
 
@@ -56,3 +58,10 @@ def misbehave(settings: Settings, graph: str) -> None:
         os.kill(os.getpid(), _SIGSEGV)
     while settings.has("hang", graph):
         time.sleep(60)
+
+
+def broken_off(text: str, settings: Settings, graph: str) -> str | None:
+    """What is left of the measured statistics where the output breaks off in them."""
+    if settings.has("clip", graph):
+        return text[:-1]
+    return text[: text.find("=")] if settings.has("truncate", graph) else None

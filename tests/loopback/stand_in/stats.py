@@ -26,15 +26,16 @@ class Stat:
         return int(int(squares - self.avg * self.avg) ** 0.5)
 
     def percentile(self, percent: int) -> int:
-        return sorted(self.values_us)[len(self.values_us) * percent // 100]
+        ordered = sorted(self.values_us)
+        return ordered[len(ordered) * percent // 100] if ordered else 0
 
     def text(self, has_percentiles: bool = False) -> str:
         """The line `count=…`; newer versions add percentiles."""
         values = self.values_us
+        low, high = min(values, default=0), max(values, default=0)
         if not values:
-            return "count=0"
-        low, high = min(values), max(values)
-        if low == high:
+            found = "count=0"
+        elif low == high:
             found = f"count={len(values)} curr={low}" + "(all same)" * (len(values) > 1)
         else:
             found = (
