@@ -71,9 +71,9 @@ def known(
         print_table("", ("machine", "name", "chip", "measured with", "verified"), rows)
     else:
         (only,) = found
-        rows = [(f["name"], _plain(f["value"]), f["source"], f["url"]) for f in only["facts"]]
+        facts = [(f["name"], _plain(f["value"]), f["source"], f["url"]) for f in only["facts"]]
         title = f"{only['name']}{', ' if only['chip'] else ''}{only['chip']}"
-        print_table(title, ("fact", "value", "source", "address"), rows)
+        print_table(title, ("fact", "value", "source", "address"), facts)
         if only["note"]:
             say(only["note"])
 
@@ -144,7 +144,10 @@ def add(
     ] = None,
     folder: Annotated[
         str | None,
-        typer.Option("--folder", help="With --ssh: the work folder there [default: .cache/elat]."),
+        typer.Option(
+            "--folder",
+            help="The work folder there [default: .cache/elat, or /data/local/tmp/elat].",
+        ),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Write a card of that name anew.")
@@ -173,7 +176,7 @@ def add(
     elif local:
         way, asked = adding.local_way(section), adding.own_python()
     else:
-        way = adding.phone_way(adb, section)
+        way = adding.phone_way(adb, section, folder)
     wish = adding.Wish(way, id_, known_as, runtime, asked, replace)
     _tell(adding.add_device(wish), json)
 

@@ -150,7 +150,7 @@ class _Family(Settings):
 
     @model_validator(mode="after")
     def _names_what_there_is(self) -> Self:
-        told = [*self.chips.values(), *self.machines.values()]
+        told: list[_Chip | _Machine] = [*self.chips.values(), *self.machines.values()]
         cited = {source for item in told for source in item.facts}
         chips = {machine.chip for machine in self.machines.values()} - {None}
         for noun, found, known in (

@@ -6,7 +6,7 @@ import hashlib
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +28,7 @@ def fetch(
     longest_bytes: int = LONGEST_BYTES,
     limit_s: float = LIMIT_S,
     clock_s: Callable[[], float] = time.monotonic,
-) -> Iterator[tuple[int, int | None]]:
+) -> Generator[tuple[int, int | None], None, None]:
     """Fetch `program` to `target`, which it takes whole and with its hash right, or not at all.
 
     Yields:

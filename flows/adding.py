@@ -61,8 +61,10 @@ class Added:
     lacks: tuple[str, ...]
 
 
-def phone_way(serial: str | None, program: dict[str, str] | None) -> Way:
-    """The way to the phone `serial`, or to the only one that is attached.
+def phone_way(
+    serial: str | None, program: dict[str, str] | None, folder: str | None = None
+) -> Way:
+    """The way to the phone `serial`, or to the only one that is attached; `folder` is there.
 
     Raises:
         DeviceMissingError: There is none, or there are several and none was named.
@@ -70,7 +72,8 @@ def phone_way(serial: str | None, program: dict[str, str] | None) -> Way:
     """
     if serial is None:
         serial = _only_phone()
-    card = {"kind": str(DeviceKind.ANDROID_ADB), "transport": {"serial": serial}}
+    section = {"serial": serial} | ({} if folder is None else {"folder": folder})
+    card = {"kind": str(DeviceKind.ANDROID_ADB), "transport": section}
     return Way(card, f"phone {serial}", program)
 
 

@@ -7,7 +7,6 @@ import yaml
 
 from elat.core.errors import ConfigError
 from elat.devices.catalogue import (
-    KnownMachine,
     MachineKind,
     known_machine,
     known_machines,
@@ -70,7 +69,7 @@ machines:
 
 
 @pytest.fixture(params=MACHINES.values(), ids=lambda machine: machine.id)
-def machine(request) -> KnownMachine:
+def machine(request):
     return request.param
 
 
