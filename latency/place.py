@@ -5,9 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from .launcher import WorkerLostError
+
+
+class Loss(StrEnum):
+    """How a worker was lost, and so what is to blame.
+
+    `ENDED`: by itself, with what it ran. `CUT_OFF`: nobody can reach it any more, as where a cable
+    was pulled, and nothing that it ran is to blame. `RESTARTED`: its machine was, by chance or by
+    what it ran.
+    """
+
+    ENDED = "ended"
+    CUT_OFF = "cut off"
+    RESTARTED = "restarted"
 
 
 class Place(ABC):
@@ -34,11 +48,11 @@ class Place(ABC):
         """Where a worker finds the artefact of `folder`, which was brought."""
 
     @abstractmethod
-    def recover(self, error: WorkerLostError) -> bool:
-        """Whether the worker was only cut off; returns when another one may be started.
+    def recover(self, error: WorkerLostError) -> Loss:
+        """How the worker was lost; returns when another one may be started.
 
         Raises:
-            TransportError: It was, and the place stays out of reach.
+            TransportError: The place stays out of reach, or does not stay within it.
         """
 
     @abstractmethod
@@ -61,8 +75,8 @@ class Here(Place):
     def folder(self, folder: Path) -> str:
         return str(folder)
 
-    def recover(self, error: WorkerLostError) -> bool:
-        return False
+    def recover(self, error: WorkerLostError) -> Loss:
+        return Loss.ENDED
 
     def has_answered(self) -> None:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,14 @@ from .launch import Launch
 from .launcher import CRASH, NoWorkerError, WorkerLostError, WorkerProcess, start_worker
 from .measurement import Failure
 from .operators import Operator
-from .place import Place
+from .place import Loss, Place
 from .protocol import Protocol
 from .request import UNAVAILABLE
+
+RESTART = "RESTART"
+"""Class of the failure of a case whose every run makes its machine restart."""
+
+_SUSPECT = 2
 
 
 @dataclass(frozen=True)
@@ -82,26 +87,36 @@ def time_groups(groups: Iterable[Sequence[Case]], plan: Plan, seed: int) -> Iter
 
     A worker that crashes or hangs is replaced. If it was loading a case, that case failed; if it
     was timing a group, the group is halved until the culprit is alone. Where it was only cut off,
-    as by a pulled cable, nothing failed: what it had not answered is asked of the next one.
+    as by a pulled cable, nothing failed: what it had not answered is asked of the next one. That
+    its machine restarted is taken for chance the first time, and for a crash from the second time
+    on that the same cases were in flight.
 
     Raises:
         UnavailableError: The worker's runtime is not installed, or its device is out of reach.
         MeasurementError: A worker does not start, or refuses the request as a whole.
     """
     waiting = deque(list(group) for group in groups if group)
+    restarts: Counter[str] = Counter()
     while waiting:
         try:
             with start_worker(plan.place.command(), plan.protocol.timeout_s) as worker:
-                yield from _time_in(worker, waiting, plan, seed)
+                yield from _time_in(worker, waiting, plan, seed, restarts)
         except NoWorkerError as error:
-            if not plan.place.recover(error.lost):
+            if plan.place.recover(error.lost) is Loss.ENDED:
                 raise
 
 
 def _time_in(
-    worker: WorkerProcess, waiting: deque[list[Case]], plan: Plan, seed: int
+    worker: WorkerProcess,
+    waiting: deque[list[Case]],
+    plan: Plan,
+    seed: int,
+    restarts: Counter[str],
 ) -> Iterator[Outcome]:
-    """Take groups from `waiting` until none is left or `worker` is lost."""
+    """Take groups from `waiting` until none is left or `worker` is lost.
+
+    `restarts` counts for each case how often its machine restarted while it was in flight.
+    """
     while waiting:
         attempt = _Attempt(waiting.popleft(), worker)
         worker.send(plan.request(attempt.group, seed))
@@ -109,9 +124,11 @@ def _time_in(
             for outcome in attempt.outcomes(plan.protocol.timeout_s):
                 plan.place.has_answered()
                 yield outcome
-        except WorkerLostError as error:
+        except WorkerLostError as lost:
             worker.kill()
-            if plan.place.recover(error):
+            loss = plan.place.recover(lost)
+            error = lost if loss is Loss.ENDED else _restarted(loss, attempt.left, restarts)
+            if error is None:
                 waiting.appendleft(attempt.left)
                 return
             culprit, rest = attempt.blame(error)
@@ -120,6 +137,17 @@ def _time_in(
                 failure = Failure(error.error_class, str(error))
                 yield Outcome(culprit, None, failure, {}, worker.environment)
             return
+
+
+def _restarted(loss: Loss, left: Sequence[Case], restarts: Counter[str]) -> WorkerLostError | None:
+    """Count a restart; the error for which one of the cases `left` is to blame, if it is."""
+    if loss is not Loss.RESTARTED:
+        return None
+    restarts.update(case.name for case in left)
+    count = min(restarts[case.name] for case in left)
+    if count < _SUSPECT:
+        return None
+    return WorkerLostError(RESTART, f"The device restarted {count} times while it ran this.")
 
 
 class _Attempt:
@@ -159,7 +187,7 @@ class _Attempt:
         Raises:
             MeasurementError: The worker was lost before it came to a case.
         """
-        if not self._is_begun:
+        if not self._is_begun and error.error_class != RESTART:
             raise MeasurementError(f"The worker was lost before its first case. {error}")
         left = self.left
         culprit = self._unanswered.get(self._loading or "")

@@ -20,14 +20,17 @@ from ...devices.reach import transport_to, way_to
 from ...devices.transports import Transport
 from ..condition import Condition
 from ..launcher import RUN_TIMEOUT, WorkerLostError
-from ..place import Place
+from ..place import Loss, Place
 from ..runtimes import runtimes
 from .brought import ASK_S, Brought
 from .bundle import FOLDER, content_key, pack
 from .conditions import keep_condition
 from .patience import Patience
 
-_LOSSES = 4
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""A file of the board that says something else after each start (random(4))."""
+
+_LOSSES, _RESTARTS = 4, 10
 _KEYS_PER_QUESTION = 1000
 _BUNDLE_BYTES = 32 * 2**20
 
@@ -47,8 +50,8 @@ class Board(Place):
         self._patience = patience
         self._elat = Brought(device, settings, transport, patience)
         self._keys: dict[Path, str] = {}
-        self._losses = 0
-        self._worker = ""
+        self._losses = self._restarts = 0
+        self._worker = self._boot = ""
 
     def prepare(self) -> Condition:
         """Have this very elat there; the condition of the card, as the board tells it.
@@ -58,6 +61,7 @@ class Board(Place):
             TransportError: It does not answer.
         """
         self._elat.bring()
+        self._boot = self._patience.persist(self._boot_id)
         told = self.ask("condition", json.dumps(card_there(self._device)))
         try:
             condition = Condition.from_json(told)
@@ -94,18 +98,28 @@ class Board(Place):
     def folder(self, folder: Path) -> str:
         return f"{FOLDER}/{self._keys[folder]}"
 
-    def recover(self, error: WorkerLostError) -> bool:
+    def recover(self, error: WorkerLostError) -> Loss:
         if not self._is_cut_off(error):
-            return False
-        self._losses += 1
-        if self._losses >= _LOSSES:
-            raise self._patience.set_aside(self._losses, str(error))
+            return Loss.ENDED
         self._transport.close()
-        self._patience.persist(lambda: self._transport.run(["true"], ASK_S))
-        return True
+        boot = self._patience.persist(self._boot_id)
+        if boot == self._boot:
+            self._losses += 1
+            if self._losses >= _LOSSES:
+                raise self._patience.set_aside(self._losses, str(error))
+            return Loss.CUT_OFF
+        self._boot = boot
+        self._restarts += 1
+        if self._restarts >= _RESTARTS:
+            raise self._patience.set_aside(self._restarts, "it restarted whatever it ran")
+        return Loss.RESTARTED
 
     def has_answered(self) -> None:
-        self._losses = 0
+        self._losses = self._restarts = 0
+
+    def _boot_id(self) -> str:
+        """What tells this start of the board from others; nothing where it does not say."""
+        return self._transport.run(["cat", BOOT_ID], ASK_S).text.strip()
 
     def _is_cut_off(self, error: WorkerLostError) -> bool:
         """Whether nobody there has said that the worker ended, and it cannot be asked."""

@@ -31,9 +31,10 @@ from elat.latency.condition import Condition
 from elat.latency.launcher import WorkerLostError, start_worker
 from elat.latency.measure import Stage
 from elat.latency.operators.conv import Conv
+from elat.latency.place import Loss
 from elat.latency.protocol import SCREEN
-from elat.latency.remote import patience
-from elat.latency.remote.board import open_board
+from elat.latency.remote import board, patience
+from elat.latency.remote.board import Board, open_board
 from elat.latency.remote.doctor import examine_board
 from elat.latency.store import MeasurementStore, open_store
 
@@ -162,6 +163,27 @@ def test_a_board_that_stays_away_is_set_aside_and_nothing_finished_is_lost(loop,
     assert measured(device, store) == 2
 
 
+def test_a_board_that_restarted_is_told_from_one_that_was_cut_off(loop, store, monkeypatch):
+    boot, losses = loop.folder.parent / "boot", []
+    recover = Board.recover
+
+    def noted(self: Board, error: WorkerLostError) -> Loss:
+        losses.append(recover(self, error))
+        return losses[-1]
+
+    def restart(launches: int) -> None:
+        if launches == 2:
+            boot.write_text("second")
+        if launches in (2, 3):
+            loop.server.cable.cut_after = 0
+
+    boot.write_text("first")
+    monkeypatch.setattr(board, "BOOT_ID", str(boot))
+    monkeypatch.setattr(Board, "recover", noted)
+    assert measured(loop.card(), store, restart) == 4
+    assert losses == [Loss.RESTARTED, Loss.CUT_OFF]
+
+
 @pytest.mark.slow
 def test_a_cable_that_carries_nothing_any_more_is_noticed(loop, store):
     def stall(launches: int) -> None:
@@ -179,7 +201,7 @@ def test_a_worker_that_is_killed_there_was_not_cut_off(loop):
         os.kill(int(pid), signal.SIGKILL)
         with pytest.raises(WorkerLostError) as caught:
             worker.receive(20)
-        assert not board.recover(caught.value)
+        assert board.recover(caught.value) is Loss.ENDED
         worker.kill()
 
 
