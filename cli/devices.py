@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,15 +38,18 @@ def devices(context: typer.Context, json: options.Json = False) -> None:
         print_json(found)
         return
     rows = [
-        (d["id"], d["runtime"], d["precision"], d["threads"], d["reason"] or _state(d["kind"]))
+        (d["id"], d["runtime"], d["precision"], d["threads"], d["reason"] or _state(d))
         for d in found
     ]
     print_table("", ("device", "runtime", "precision", "threads", "state"), rows, right=(3,))
 
 
-def _state(kind: str) -> str:
-    """What is said of a device without a reason against it; a board is not asked."""
-    return "over ssh: ask elat doctor" if kind == "ssh" else "available"
+def _state(device: dict[str, Any]) -> str:
+    """What is said of a device without a reason against it; boards and phones are not asked."""
+    if (aside := device["set_aside"]) is not None:
+        return f"set aside since {aside['since_utc']}, because {aside['reason']}"
+    ways = {"ssh": "over ssh: ask elat doctor", "android_adb": "over adb: ask elat doctor"}
+    return ways.get(device["kind"], "available")
 
 
 def known(

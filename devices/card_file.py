@@ -17,13 +17,24 @@ _COMMENTS = {
     "id": "The name for --device, and in every measurement: keep it once something is measured.",
     "kind": "How elat reaches it: android_adb, ssh, local_cpu or local_gpu.",
     "description": "For people and lists.",
-    "runtime": "What is measured: runtime, number format, threads, how operators are isolated.",
+    "runtime": (
+        "What is measured: the runtime, the number format (fp32, fp16, int8) and the threads; how"
+        "\n# operators are isolated (docs/methods.md); and the runtime's own options."
+    ),
     "cpu": "CPUs that are measured on: the fastest ones. Without this the scheduler chooses.",
     "gpu": "The GPU that is measured on, as nvidia-smi counts.",
-    "gates": "What elat doctor warns of; temperatures in degrees Celsius.",
-    "transport": "The serial number by which adb knows the phone: adb devices",
-    "ssh": "How ssh reaches it, and the Python there.",
-    "program": "The program that measures there: elat holds it to its sha256.",
+    "gates": "What elat doctor warns of: degrees Celsius, per cent, load. Leave out what may be.",
+    "transport": (
+        "The serial number by which adb knows the phone (adb devices), and the work folder there."
+    ),
+    "ssh": (
+        "What ssh is given: host, user, port, the private key here (identity); the Python there, "
+        "3.11 or\n# later, and the work folder."
+    ),
+    "program": (
+        "The program that measures there: a file here (path), or an address that elat devices "
+        "fetch\n# fetches (url). elat refuses any other bytes than those of sha256."
+    ),
     "machine": (
         "What the machine is. `told` is what it answered when it was asked; `facts` are copied "
         "from the\n# catalogue (elat devices known), each with its source. Nothing of it decides "

@@ -14,6 +14,7 @@ from .catalogue import KnownMachine, Section, known_sections
 from .device import DeviceKind
 
 _LONGEST_ID = 40
+_BY_PROGRAM = "benchmark-model"
 _PACKAGES = {"yaml": "pyyaml", "ai_edge_litert": "ai-edge-litert"}
 
 
@@ -77,19 +78,24 @@ def section_of(
 
 
 def _sensible(way: Way, known: Sequence[KnownMachine], answers: Answers) -> list[str]:
-    """Names of sections, those of its GPU first."""
+    """Names of sections: what the user named a program for, then those of its GPU."""
     if way.kind is DeviceKind.ANDROID_ADB:
-        return ["benchmark-model"]
+        return [_BY_PROGRAM]
+    of_program = [] if way.program is None else [_BY_PROGRAM]
     of_known = [name for machine in reversed(known) for name in machine.sections]
     of_gpu = ["tensorrt", "trtexec"] if answers.gpus else []
-    return [n for n in (*of_known, *of_gpu, "onnxruntime", "tflite") if n != "benchmark-model"]
+    of_python = [n for n in (*of_known, *of_gpu, "onnxruntime", "tflite") if n != _BY_PROGRAM]
+    return [*of_program, *of_python]
 
 
 def is_there(section: Section, way: Way, answers: Answers) -> bool:
     """Whether the machine has what `section` needs."""
-    modules = answers.python.modules if answers.python else frozenset()
-    found = {*modules, *answers.tools, *(["program"] if way.program else [])}
-    return bool(found & set(section.needs))
+    if section.is_by_program:
+        return way.program is not None
+    python = answers.python
+    if python is None or python.version < LEAST_PYTHON:
+        return False
+    return bool((python.modules | answers.tools) & set(section.needs))
 
 
 def card_for(
@@ -132,22 +138,19 @@ def _machine(known: Sequence[KnownMachine], answers: Answers) -> dict[str, Any]:
 
 def lacks(name: str, section: Section, way: Way, answers: Answers) -> list[str]:
     """What keeps the machine from measuring by the section `name`, a sentence each."""
-    found = []
-    if way.kind is not DeviceKind.ANDROID_ADB:
-        found.extend(_lacks_of_python(way, answers))
-    if not is_there(section, way, answers):
-        found.append(_missing(name, section, way))
-    return found
-
-
-def _missing(name: str, section: Section, way: Way) -> str:
-    if "program" in section.needs:
-        return (
+    if is_there(section, way, answers):
+        return _lacks_of_python(way, answers) if not section.is_by_program else []
+    if section.is_by_program:
+        return [
             "the card names no benchmark_model yet: build or download one for its processor, then "
             "give the command again with --program FILE --replace"
-        )
-    needed = " or ".join(_PACKAGES.get(need, need) for need in section.needs)
-    return f"{name} needs {needed}, which {way.name} has not"
+        ]
+    found = _lacks_of_python(way, answers)
+    python = answers.python
+    if python is not None and not (python.modules | answers.tools) & set(section.needs):
+        needed = " or ".join(_PACKAGES.get(need, need) for need in section.needs)
+        found.append(f"{name} needs {needed}, which {way.name} has not")
+    return found
 
 
 def _lacks_of_python(way: Way, answers: Answers) -> list[str]:

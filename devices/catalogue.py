@@ -178,6 +178,11 @@ class Section(Settings):
     runtime: dict[str, Any]
     gates: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def is_by_program(self) -> bool:
+        """Whether a program that the card names measures, and no Python is needed there."""
+        return self.needs == ("program",)
+
 
 class _Sections(Settings):
     schema_: Literal[1] = Field(alias="schema")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.artefact import elat_home
 from ..core.errors import ElatError
 from ..devices.device import Device, DeviceKind
+from ..devices.programs import program_file
 from ..devices.set_aside import set_aside
 from ..latency.condition import runtime_section
 from ..latency.models.folder import devices_with_models, newest_model, read_model
@@ -43,10 +44,21 @@ def describe_device(device: Device) -> dict[str, Any]:
 
 
 def _reason(device: Device, runtime: str) -> str | None:
-    """Why `device` cannot be measured; a board is not asked."""
+    """Why `device` cannot be measured; boards and phones are not asked."""
+    if runtimes[runtime].is_driven_from_here:
+        return device.elsewhere_reason or _program_reason(device)
     if device.kind is DeviceKind.SSH:
         return None
     return device.elsewhere_reason or runtimes[runtime]().unavailable_reason()
+
+
+def _program_reason(device: Device) -> str | None:
+    """What is wrong with the program that the card names; None where nothing is."""
+    try:
+        program_file(device)
+    except ElatError as error:
+        return str(error)
+    return None
 
 
 def describe_machine(machine: KnownMachine) -> dict[str, Any]:

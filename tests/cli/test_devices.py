@@ -142,6 +142,26 @@ def test_a_program_is_fetched_where_its_hash_is_right(elat, empty_home, monkeypa
     assert hashlib.sha256(fetched.read_bytes()).hexdigest() == SHA256
 
 
+def test_a_phone_is_listed_with_what_its_program_lacks(elat, empty_home, tmp_path):
+    program = tmp_path / "benchmark_model"
+    data = {
+        "schema": 1,
+        "id": "phone",
+        "kind": "android_adb",
+        "runtime": {"name": "benchmark_model"},
+        "transport": {"serial": "0A1B2C"},
+        "program": {"path": str(program)},
+    }
+    (empty_home / "devices").mkdir(parents=True)
+    (empty_home / "devices" / "phone.yaml").write_text(yaml.safe_dump(data))
+    found = {row["id"]: row["reason"] for row in elat("devices", "--json").json}
+    assert "is no file of this machine" in found["phone"]
+    program.write_bytes(BYTES)
+    found = {row["id"]: row["reason"] for row in elat("devices", "--json").json}
+    assert found["phone"] is None
+    assert "over adb: ask elat doctor" in elat("devices").out
+
+
 def test_a_card_without_an_address_has_nothing_to_fetch(elat, empty_home, tmp_path):
     assert "names no program" in elat("devices", "fetch", "local-ort").error
     program = tmp_path / "benchmark_model"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from elat.core.errors import ConfigError, UnknownNameError
 from elat.devices.asking import Answers, Gpu, Python, answers_of
 from elat.devices.card_file import card_text, new_card_path, write_card
-from elat.devices.card_making import Way, card_for, id_of, lacks, section_of, usual_id
+from elat.devices.card_making import Way, card_for, id_of, is_there, lacks, section_of, usual_id
 from elat.devices.catalogue import known_machines, known_sections
 from elat.devices.device import device_of, read_card
 from elat.devices.recognising import recognise
@@ -90,6 +90,14 @@ def test_a_machine_that_nobody_knows_gets_a_card_without_facts():
     assert device.id == "pi"
 
 
+def test_a_program_that_is_named_measures_a_board_too():
+    program = {"path": "/opt/benchmark_model", "sha256": "0" * 64}
+    board = Way(BOARD.card, BOARD.name, program)
+    name, device = made(board, answers_of({}, None))
+    assert (name, device.runtime["name"]) == ("benchmark-model", "benchmark_model")
+    assert sentences(board, answers_of({}), "benchmark-model") == ""
+
+
 def test_an_unknown_runtime_is_refused():
     with pytest.raises(UnknownNameError, match="benchmark-model"):
         section_of(BOARD, [], answers_of({}), "onnx")
@@ -104,6 +112,7 @@ def test_what_keeps_a_machine_from_measuring_is_said():
     assert "3.11 or later: --python" in sentences(BOARD, answers_of({}), "tflite")
     old = Answers({}, python=python("onnxruntime", version=(3, 9)))
     assert sentences(BOARD, old, "onnxruntime").startswith("its Python is 3.9")
+    assert not is_there(known_sections()["onnxruntime"], BOARD, old)
     bare = Answers({}, python=Python((3, 12), frozenset()))
     found = sentences(BOARD, bare, "tflite")
     assert "lacks numpy, pydantic, pyyaml" in found
