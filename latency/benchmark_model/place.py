@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from ...core.artefact import sha256_of
 from ...core.errors import TransportError, UnavailableError
@@ -79,10 +80,21 @@ def flags_of(transport: Transport, patience: Patience, program: str) -> frozense
     return frozenset(found)
 
 
+@dataclass(frozen=True)
+class Held:
+    """A device that is held for this process alone, with the program on it.
+
+    Attributes:
+        program: Below the work folder.
+    """
+
+    transport: Transport
+    patience: Patience
+    program: str
+
+
 @contextmanager
-def open_program(
-    device: Device, *, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[Place]:
+def held(device: Device, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[Held]:
     """The device, ready for runs of its program and held for this process alone.
 
     What runs leave there stays where this is cut off, so that the next call takes it up; it is
@@ -97,9 +109,22 @@ def open_program(
     with device_lock(way_to(device)):
         try:
             patience = Patience(device.id, sleep)
-            bring_program(device, transport, patience)
-            yield Here((*default_command("benchmark_model.worker"), json.dumps(card_of(device))))
+            yield Held(transport, patience, bring_program(device, transport, patience))
             with suppress(TransportError):
                 transport.run(["sh", "-c", scripts.CLEAR, "elat"], _ASK_S)
         finally:
             transport.close()
+
+
+@contextmanager
+def open_program(
+    device: Device, *, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Place]:
+    """The device as a place that workers measure on, by `held`.
+
+    Raises:
+        UnavailableError: As `held`.
+        TransportError: As `held`.
+    """
+    with held(device, sleep=sleep):
+        yield Here((*default_command("benchmark_model.worker"), json.dumps(card_of(device))))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from pathlib import Path
 from typing import Any, TextIO
 
 from ...core.artefact import canonical_json, sha256_of
@@ -37,13 +35,13 @@ from ..remote.patience import Patience
 from ..request import CASE_ERRORS, Request, described
 from ..sample import NS_PER_MS, Sample
 from ..serving import Server, serve_standard_streams
-from . import scripts
+from .carried import bring
 from .options import BenchmarkModelOptions, delegate_flags
 from .order import Invocation, neighbours, shuffled
 from .place import program_on
-from .prepared import Prepared, pack, prepare
+from .prepared import Prepared, prepare
 from .run import Ended, Found, Line, Runner
-from .told import Coverage, Told, failure_of, read_told
+from .told import Coverage, Told, failure_of, is_too_late, read_told
 
 MOST_PASSES = 10
 """Invocations of each case in a launch at most: as many samples as tell their spread."""
@@ -52,9 +50,6 @@ _WARM_UP_S = RUNS_S = 0.03
 _FEWEST_RUNS = 3
 _LIMIT_S = 60
 _BEAT_S = 2.0
-_PUSH_S = 60.0
-_SLOWEST_BYTES_PER_S = 100_000
-_TOO_LATE = 137
 _NO_ENERGY = "benchmark_model reads no meter."
 
 
@@ -108,7 +103,7 @@ class BenchmarkModelWorker(Server):
 
     def _runner(self, request: Request) -> Runner:
         mask = "" if request.affinity is None else f"{sum(1 << cpu for cpu in request.affinity):x}"
-        limit_s = max(_LIMIT_S, ceil(request.protocol.timeout_s))
+        limit_s = limit_of(request.protocol)
         return Runner(self._transport, self._patience, program_on(self._device), limit_s, mask)
 
     def _environment(self) -> dict[str, Any]:
@@ -131,23 +126,8 @@ class BenchmarkModelWorker(Server):
 
     def _bring(self, models: Sequence[Prepared]) -> None:
         """Have `models` on the device."""
-        waiting = {model.key: model for model in models}
-        absent = self._ask(scripts.MISSING, *waiting).split()
-        brought = [waiting[key] for key in absent if key in waiting]
-        if not brought:
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            bundle = Path(folder) / f"models-{self._identity}.tar"
-            pack(brought, bundle)
-            limit_s = _PUSH_S + bundle.stat().st_size / _SLOWEST_BYTES_PER_S
-            self._patience.persist(lambda: self._transport.push(bundle, bundle.name, limit_s))
-            self._ask(scripts.UNPACK, bundle.name)
-
-    def _ask(self, script: str, *arguments: str) -> str:
-        words = ["sh", "-c", script, "elat", *arguments]
-        return self._patience.persist(
-            lambda: self._transport.run(words, 2 * _PUSH_S).checked()
-        ).text
+        carried = [model.carried for model in models]
+        bring(carried, self._transport, self._patience, f"models-{self._identity}.tar")
 
     def _ready(self) -> PhoneState:
         """The device's state, once its gates let a run begin."""
@@ -240,7 +220,8 @@ class _Group:
         self.cases = cases
         # The fixed model is the last one, which its place of -1 means.
         self._models = [*models, *([] if sentinel is None else [sentinel])]
-        self._checks = options.check
+        self._checks, self._delegate = options.check, options.delegate
+        self._limit_s = limit_of(request.protocol)
         known = {case: slices for case, _, slices in request.cases}
         self._order = shuffled(
             [known[case] for case in cases],
@@ -266,18 +247,18 @@ class _Group:
         """
         place = self.cases.index(case)
         model = self._models[place]
-        if reason := found.condemned.get(model.key):
+        if reason := found.condemned.get(model.carried.key):
             raise DeviceHangError(f"{reason}, and it was left out")
         calls = [call for call in self._order if call.model == place]
         told = tuple(self._told(found.ended[call.number]) for call in calls)
         return _Timed(told, self._speeds(calls, found), self._error(model, calls[0], found))
 
     def _told(self, ended: Ended) -> Told:
-        if ended.end == _TOO_LATE:
-            raise DeviceHangError(str(failure_of(ended.log, ended.end, _LIMIT_S)))
+        if is_too_late(ended.end):
+            raise DeviceHangError(str(failure_of(ended.log, ended.end, self._limit_s)))
         if ended.end != 0:
-            raise failure_of(ended.log, ended.end, _LIMIT_S)
-        return read_told(ended.log)
+            raise failure_of(ended.log, ended.end, self._limit_s)
+        return read_told(ended.log, self._delegate)
 
     def _error(self, model: Prepared, first: Invocation, found: Found) -> float | None:
         if not self._checks:
@@ -302,7 +283,7 @@ class _Group:
         return tuple(speeds)
 
     def _line(self, call: Invocation, flags: Sequence[str]) -> Line:
-        model = self._models[call.model]
+        model = self._models[call.model].carried
         saves = call.saves_output and self._checks
         return Line(model.key, model.folder, saves, (*model.flags, *flags))
 
@@ -310,6 +291,11 @@ class _Group:
 def passes_of(protocol: Protocol) -> int:
     """How often a launch runs each case: a process more costs more than a slice more."""
     return min(MOST_PASSES, protocol.passes)
+
+
+def limit_of(protocol: Protocol) -> int:
+    """Seconds that an invocation may take."""
+    return max(_LIMIT_S, ceil(protocol.timeout_s))
 
 
 def run_flags(
