@@ -23,6 +23,8 @@ _PROBE = """
 import json, os, sys
 from importlib.util import find_spec
 needed = {"numpy": "numpy", "pydantic": "pydantic", "yaml": "pyyaml"}
+if os.path.isdir(sys.argv[1]):
+    os.utime(sys.argv[1])
 print(json.dumps({
     "python": list(sys.version_info[:2]),
     "missing": [needed[name] for name in needed if find_spec(name) is None],
@@ -82,20 +84,21 @@ class Brought:
         self._check(probed)
         if not probed.has:
             self._patience.persist(self._install)
+            self.ask("sweep")
 
     def words(self, verb: str, *arguments: str) -> list[str]:
         """The words that run `far.py` there."""
         path, module = f"PYTHONPATH={self._home}", f"{__package__}.far"
         return ["env", path, self._python, "-P", "-m", module, verb, *arguments]
 
-    def ask(self, verb: str, argument: str) -> Any:
+    def ask(self, verb: str, *arguments: str) -> Any:
         """What `far.py` answers.
 
         Raises:
             UnavailableError: It says that something is missing there.
             TransportError: The board does not answer, or says that something else is wrong.
         """
-        words = self.words(verb, argument)
+        words = self.words(verb, *arguments)
         ended = self._patience.persist(lambda: self._transport.run(words, _EXAMINE_S))
         if ended.exit_code == UnavailableError.exit_code:
             pip = self._typed(f"{self._python} -m pip install")

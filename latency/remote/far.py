@@ -2,6 +2,7 @@
 
     condition CARD       the condition of that card here, as JSON
     doctor CARD          every check of the machine, as JSON
+    sweep                deletes copies of elat that nobody uses any more
     missing KEYS         those of a JSON list of artefacts that are not here
     unpack FILE          takes in artefacts
     work OWNER MODULE    is a worker; one at a time
@@ -28,10 +29,12 @@ from typing import IO
 from ...core.errors import DeviceInUseError, ElatError, UnavailableError
 from ...devices.device import Device, device_of
 from ...devices.lock import device_lock
+from .leftovers import in_use, kept, sweep
 
 IN_USE = 75
 """The exit code that says that somebody else measures (`EX_TEMPFAIL` of sysexits)."""
 
+_OWN_COPY = Path(__file__).parents[3]
 _LOCK = Path("worker.lock")
 _PATIENCE_S, _LOOK_EVERY_S = 10.0, 0.05
 
@@ -51,7 +54,12 @@ def _doctor(card: str) -> str:
     from ..examination import runtime_checks
 
     device = _device(card)
-    return json.dumps([asdict(check) for check in examine(device, runtime_checks(device))])
+    checks = [*examine(device, runtime_checks(device)), kept(Path())]
+    return json.dumps([asdict(check) for check in checks])
+
+
+def _sweep() -> str:
+    return json.dumps(sweep(Path()))
 
 
 def _missing(keys: str) -> str:
@@ -130,6 +138,7 @@ def _is_worker(pid: str) -> bool:
 _VERBS: dict[str, tuple[Callable[..., str], int]] = {
     "condition": (_condition, 1),
     "doctor": (_doctor, 1),
+    "sweep": (_sweep, 0),
     "missing": (_missing, 1),
     "unpack": (_unpack, 1),
     "work": (_work, 2),
@@ -143,7 +152,8 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        print(verb(*arguments[1:]))
+        with in_use(_OWN_COPY):
+            print(verb(*arguments[1:]))
     except UnavailableError as error:
         print(error, file=sys.stderr)
         return UnavailableError.exit_code

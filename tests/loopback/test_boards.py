@@ -121,6 +121,9 @@ def measured(
 
 def test_operators_are_measured_whole_by_the_elat_that_was_brought(loop, store):
     device = loop.card()
+    old = loop.folder / f"elat-0.0.1-{16 * '0'}"
+    old.mkdir(parents=True)
+    os.utime(old, (0.0, 0.0))
     assert measured(device, store) == 4
     condition = Condition.of(device).of_models
     found = store.measurements(condition)
@@ -317,6 +320,7 @@ def test_the_doctor_examines_the_board_where_it_is(loop):
     checks = {check.name: check for check in examine_board(loop.card())}
     assert checks["board"].status == "pass"
     assert any("onnxruntime" in check.found for check in checks.values())
+    assert checks["work folder"].found.startswith("copies of elat: 1, ")
     loop.server.cable.pull()
     (check,) = examine_board(loop.card())
     assert (check.status, bool(check.repair)) == ("fail", True)
