@@ -78,5 +78,19 @@ def delegate_flags(options: BenchmarkModelOptions, precision: Precision) -> list
     return flags
 
 
+def flags_needed(options: BenchmarkModelOptions) -> frozenset[str]:
+    """Names of the flags that a build must have: others are only warned about, and ignored."""
+    needed = {
+        Delegate.NONE: {"use_xnnpack"},
+        Delegate.XNNPACK: {"use_xnnpack"},
+        Delegate.GPU: {"use_gpu", "gpu_precision_loss_allowed"},
+        Delegate.NNAPI: {"use_nnapi"},
+    }[options.delegate]
+    needed |= {"nnapi_accelerator_name"} if options.accelerator else set()
+    needed |= {"require_full_delegation"} if options.whole else set()
+    needed |= {"output_filepath", "input_layer_value_files"} if options.check else set()
+    return frozenset(needed)
+
+
 def _word(is_on: bool) -> str:
     return "true" if is_on else "false"

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from ...core.artefact import sha256_of
+from ...core.config import parse
 from ...core.errors import TransportError, UnavailableError
 from ...devices.device import Device, card_of
 from ...devices.lock import device_lock
@@ -20,14 +21,13 @@ from ..condition import runtime_section
 from ..launcher import default_command
 from ..place import Here, Place
 from ..remote.patience import Patience
-from ..runtimes import runtimes
 from . import scripts
+from .options import BenchmarkModelOptions, flags_needed
 
 _ASK_S = 60.0
 _SLOWEST_BYTES_PER_S = 100_000
 _FLAG = re.compile(r"^\s*--(\w+)=", re.MULTILINE)
 _NEEDED = frozenset({"graph", "num_runs", "min_secs", "warmup_min_secs", "num_threads"})
-_WRITES_OUTPUT = "output_filepath"
 
 
 def program_on(device: Device) -> str:
@@ -54,15 +54,17 @@ def bring_program(device: Device, transport: Transport, patience: Patience) -> s
     flags = flags_of(transport, patience, name)
     if missing := _NEEDED - flags:
         raise UnavailableError(
-            f"{file} is no benchmark_model of TFLite: it has no flag {sorted(missing)[0]}. Repair "
-            f"program.path in the card of {device.id}."
+            f"{file} is no benchmark_model of TFLite: it has no flag {min(missing)}. Repair the "
+            f"section program in the card of {device.id}."
         )
-    options = runtimes["benchmark_model"]().options(runtime_section(device).options)
-    if options["check"] and _WRITES_OUTPUT not in flags:
+    options = parse(
+        BenchmarkModelOptions, dict(runtime_section(device).options), "benchmark_model options"
+    )
+    if missing := flags_needed(options) - flags:
         raise UnavailableError(
-            f"{file} cannot write outputs (it has no flag {_WRITES_OUTPUT}), so that they cannot "
-            "be compared with torch's: take a build of 2023 or later, or set options: {check: "
-            f"false}} in the card of {device.id}."
+            f"{file} has no flag {min(missing)}, which the options of {device.id} need: take a "
+            "newer build (outputs are written since 2023), or one with that delegate, or set "
+            f"options in the card: {{check: false}} does without outputs."
         )
     return name
 
