@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from ..core.errors import ConfigError
-from ..devices.device import Device
+from ..devices.device import Device, DeviceKind, card_there
 from ..devices.energy.detect import open_meter
-from ..latency.condition import Cache, Condition
+from ..latency.condition import Cache, Condition, runtime_section
 from ..latency.energy import Energy, EnergyOrder, energy_of
 from ..latency.operators import Operator
+from ..latency.runtimes import runtimes
 from ..latency.store import MeasurementStore
 
 
@@ -27,23 +29,46 @@ class Metering:
 
 
 def find_metering(device: Device) -> Metering:
-    """The meter of `device`.
+    """The meter of `device`; a board is asked for its own.
 
     Raises:
         ConfigError: The card asks for cold caches: sweeping them would be counted, too.
-        UnavailableError: The card's meter is not here, or this user cannot read it.
+        UnavailableError: The card's meter is not there, or this user cannot read it; or the board
+            does not answer.
     """
-    if not device.is_here:
+    is_there = _is_board(device)
+    if not device.is_here and not is_there:
         return Metering(None, None)
     if Condition.of(device).cache is Cache.COLD:
         raise ConfigError(
             f"{device.id} measures with cold caches, and a meter would count the sweeping of "
             "caches, too; measure energy with cache: hot in the card."
         )
+    name = _named_there(device) if is_there else _named_here(device)
+    if name is None:
+        return Metering(None, None)
+    return Metering(EnergyOrder(power=device.power, gpu=device.gpu), name)
+
+
+def _is_board(device: Device) -> bool:
+    """Whether workers run on another machine, beside its meter."""
+    is_driven_from_here = runtimes[runtime_section(device).name].is_driven_from_here
+    return device.kind is DeviceKind.SSH and not is_driven_from_here
+
+
+def _named_here(device: Device) -> str | None:
     with open_meter(device.power, device.gpu) as meter:
-        if meter is None:
-            return Metering(None, None)
-        return Metering(EnergyOrder(power=device.power, gpu=device.gpu), meter.name)
+        return None if meter is None else meter.name
+
+
+def _named_there(device: Device) -> str | None:
+    from ..latency.remote.board import open_board
+
+    with open_board(device) as board:
+        told = board.ask("meter", json.dumps(card_there(device)))
+        if told is None or isinstance(told, str):
+            return told
+        raise board.no_answer("meter", told)
 
 
 def known_energies(store: MeasurementStore, device: Device) -> dict[Operator, Energy]:

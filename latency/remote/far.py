@@ -2,6 +2,7 @@
 
     condition CARD       the condition of that card here, as JSON
     doctor CARD          every check of the machine, as JSON
+    meter CARD           the name of what counts its energy here, or null
     sweep                deletes copies of elat that nobody uses any more
     missing KEYS         those of a JSON list of artefacts that are not here
     unpack FILE          takes in artefacts
@@ -56,6 +57,14 @@ def _doctor(card: str) -> str:
     device = _device(card)
     checks = [*examine(device, runtime_checks(device)), kept(Path())]
     return json.dumps([asdict(check) for check in checks])
+
+
+def _meter(card: str) -> str:
+    from ...devices.energy.detect import open_meter
+
+    device = _device(card)
+    with open_meter(device.power, device.gpu) as meter:
+        return json.dumps(None if meter is None else meter.name)
 
 
 def _sweep() -> str:
@@ -138,6 +147,7 @@ def _is_worker(pid: str) -> bool:
 _VERBS: dict[str, tuple[Callable[..., str], int]] = {
     "condition": (_condition, 1),
     "doctor": (_doctor, 1),
+    "meter": (_meter, 1),
     "sweep": (_sweep, 0),
     "missing": (_missing, 1),
     "unpack": (_unpack, 1),

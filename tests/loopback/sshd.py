@@ -22,8 +22,10 @@ HOST, STRANGER, UNKNOWN_KEY = "loop", "loop-stranger", "loop-unknown-key"
 
 _GATE = r"""#!/bin/sh
 faults={folder}/faults
+PATH={folder}/bin:$PATH
+export PATH
 if [ -e "$faults/hang" ]; then exec sleep 20; fi
-if [ -e "$faults/full" ]; then PATH={folder}/full:$PATH; export PATH; fi
+if [ -e "$faults/full" ]; then PATH={folder}/full:$PATH; fi
 if [ -e "$faults/terminal" ]; then sh -c "$SSH_ORIGINAL_COMMAND" 2>&1 | sed 's/$/\r/'; exit; fi
 exec sh -c "$SSH_ORIGINAL_COMMAND"
 """
@@ -100,7 +102,7 @@ def _write_settings(folder: Path, port: int) -> None:
             stdin=subprocess.DEVNULL,
         )
     shutil.copy(folder / "user.pub", folder / "authorised")
-    for name in ("faults", "full", "run"):
+    for name in ("faults", "full", "run", "bin"):
         (folder / name).mkdir(mode=0o700)
     gate, full = folder / "gate", folder / "full" / "cat"
     gate.write_text(_GATE.replace("{folder}", str(folder)))

@@ -25,9 +25,11 @@ from elat.core.errors import (
     StorageFullError,
     UnavailableError,
 )
-from elat.devices.device import Device, find_device
+from elat.devices.device import Device, Meter, Power, find_device
+from elat.flows.energy import find_metering, known_energies
 from elat.flows.measuring import Campaign, default_cache, measure_cases
 from elat.latency.condition import Condition
+from elat.latency.energy import EnergyReading
 from elat.latency.launcher import WorkerLostError, start_worker
 from elat.latency.measure import Stage
 from elat.latency.operators.conv import Conv
@@ -324,6 +326,27 @@ def test_the_doctor_examines_the_board_where_it_is(loop):
     loop.server.cable.pull()
     (check,) = examine_board(loop.card())
     assert (check.status, bool(check.repair)) == ("fail", True)
+
+
+TEGRASTATS = """#!/bin/sh
+while :; do echo 'RAM 1/2MB VDD_IN 5000mW/5000mW'; sleep 0.005; done
+"""
+
+
+def test_the_energy_of_a_board_is_read_on_the_board(loop, store):
+    program = loop.server.folder / "bin" / "tegrastats"
+    program.write_text(TEGRASTATS)
+    program.chmod(0o755)
+    device = replace(loop.card(), power=Power(meter=Meter.TEGRASTATS, rails=("VDD_IN",)))
+    found = find_metering(device)
+    assert found.meter == "tegrastats VDD_IN"
+    order = replace(campaign(device, store), energy=found.order)
+    steps = [step for step in measure_cases(order, OPERATORS[:1]) if step.launch is not None]
+    assert EnergyReading.from_json(steps[0].launch.energy).gross_mj > 0
+    (energy,) = known_energies(store, device).values()
+    assert energy.gross_mj == pytest.approx(
+        5.0 * steps[0].launch.energy["seconds"] * 1e3 / steps[0].launch.energy["runs"], rel=1e-3
+    )
 
 
 @pytest.mark.slow

@@ -11,12 +11,14 @@ from contextlib import ExitStack
 import pytest
 
 from elat.core.errors import UnavailableError
+from elat.devices.energy import detect
 from elat.latency.remote import far
 
 CARD = {"schema": 1, "id": "pi", "kind": "local_cpu"}
 HOLD = """
 import sys
 from pathlib import Path
+from elat.devices.energy import detect
 from elat.latency.remote import far
 lock = far._LOCK.open("a+")
 far._take(lock, sys.argv[1])
@@ -74,6 +76,17 @@ def test_a_condition_is_told_as_json(work, capsys):
     card = {**CARD, "runtime": {"name": "simulated"}}
     assert far.main(["condition", json.dumps(card)]) == 0
     assert json.loads(capsys.readouterr().out)["device"] == "pi"
+
+
+def test_the_meter_is_named_or_there_is_none(work, capsys, monkeypatch):
+    monkeypatch.setattr(detect, "find_domains", lambda _: [])
+    card = {**CARD, "runtime": {"name": "simulated"}}
+    assert far.main(["meter", json.dumps(card)]) == 0
+    assert capsys.readouterr().out == "null\n"
+    monkeypatch.setenv("PATH", str(work))
+    jetson = {**card, "power": {"meter": "tegrastats", "rails": ["VDD_IN"]}}
+    assert far.main(["meter", json.dumps(jetson)]) == 3
+    assert "tegrastats is not installed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
