@@ -45,9 +45,11 @@ def id_of(name: str) -> str:
     return found or "device"
 
 
-def usual_id(way: Way, known: Sequence[KnownMachine], answers: Answers) -> str:
-    """The id of a card for which the user names none."""
-    return id_of(known[0].id if known else (answers.text("model") or way.name))
+def usual_id(way: Way, known: Sequence[KnownMachine], answers: Answers, section: Section) -> str:
+    """The id of a card for which the user names none: after what is measured, if it is known."""
+    measured = [m for m in known if bool(m.recognised.gpu) == section.is_for_gpu]
+    named = [machine.id for machine in (*measured, *known)]
+    return id_of(named[0] if named else (answers.text("model") or way.name))
 
 
 def section_of(
@@ -68,9 +70,10 @@ def section_of(
     """
     sections = known_sections()
     if wanted is not None:
-        if wanted not in sections:
+        name = wanted.replace("_", "-")
+        if name not in sections:
             raise UnknownNameError("runtime", wanted, sections)
-        return wanted, sections[wanted]
+        return name, sections[name]
     names = _sensible(way, known, answers)
     there = [name for name in names if is_there(sections[name], way, answers)]
     name = (there or names)[0]

@@ -166,7 +166,7 @@ def add_device(wish: Wish) -> Added:
     answers = _asked(wish)
     known = _recognised(wish.known, answers)
     name, section = section_of(wish.way, known, answers, wish.section)
-    id_ = wish.id or usual_id(wish.way, known, answers)
+    id_ = wish.id or usual_id(wish.way, known, answers, section)
     path = new_card_path(id_, replaces=wish.replaces)
     card = card_for(id_, wish.way, known, answers, section)
     device = device_of(card, "the new card")

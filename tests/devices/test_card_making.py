@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elat.core.errors import ConfigError, UnknownNameError
@@ -34,7 +34,7 @@ def python(*modules: str, version: tuple[int, int] = (3, 12)) -> Python:
 def made(way: Way, answers: Answers, wanted: str | None = None):
     known = recognise(answers, MACHINES.values())
     name, section = section_of(way, known, answers, wanted)
-    card = card_for(usual_id(way, known, answers), way, known, answers, section)
+    card = card_for(usual_id(way, known, answers, section), way, known, answers, section)
     return name, device_of(yaml.safe_load(card_text(card)), "card")
 
 
@@ -74,6 +74,15 @@ def test_a_gpu_is_measured_where_tensorrt_is_there():
     assert device.gpu is not None
     _, here = made(HERE, there)
     assert str(here.kind) == "local_gpu"
+    server = Answers(
+        {"machine": "x86_64"}, cpu="AMD EPYC 7763 64-Core Processor", gpus=gpu,
+        python=python("tensorrt"),
+    )  # fmt: skip
+    name, device = made(BOARD, server)
+    assert (name, device.id) == ("tensorrt", "rtx-4090")
+    assert device.machine is not None
+    assert device.machine.known == ("epyc-7763", "rtx-4090")
+    assert made(BOARD, server, "tflite")[1].id == "epyc-7763"
     missing = Answers({"machine": "x86_64"}, gpus=gpu, python=python("onnxruntime"))
     name, device = made(BOARD, missing)
     assert (name, device.gpu) == ("onnxruntime", None)
@@ -169,16 +178,18 @@ SECTIONS = [
 ]  # fmt: skip
 
 
-@given(
-    st.dictionaries(st.sampled_from(SECTIONS), HOSTILE),
-    st.lists(HOSTILE.map(lambda name: f"8192, {name}"), max_size=3),
-    st.sampled_from([PHONE, BOARD, HERE]),
-)
-def test_hostile_answers_read_back_and_nothing_else_is_written(sections, gpus, way):
+CASES = {
+    "sections": st.dictionaries(st.sampled_from(SECTIONS), HOSTILE),
+    "gpus": st.lists(HOSTILE.map(lambda name: f"8192, {name}"), max_size=3),
+    "way": st.sampled_from([PHONE, BOARD, HERE]),
+}
+
+
+def check_hostile(sections, gpus, way):
     answers = answers_of({**sections, "gpus": "\n".join(gpus)}, python("onnxruntime"))
     known = recognise(answers, MACHINES.values())
     _, section = section_of(way, known, answers, None)
-    card = card_for(usual_id(way, known, answers), way, known, answers, section)
+    card = card_for(usual_id(way, known, answers, section), way, known, answers, section)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELAT_HOME", f"{folder}/home")
         path = new_card_path(card["id"], replaces=False)
@@ -189,6 +200,18 @@ def test_hostile_answers_read_back_and_nothing_else_is_written(sections, gpus, w
         assert yaml.safe_load(path.read_text()) == card
         assert read_card(path) == device_of(card, "card")
         assert card["machine"]["told"] == answers.told()
+
+
+@given(**CASES)
+def test_hostile_answers_read_back_and_nothing_else_is_written(sections, gpus, way):
+    check_hostile(sections, gpus, way)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(**CASES)
+def test_ten_thousand_hostile_answers_read_back(sections, gpus, way):
+    check_hostile(sections, gpus, way)
 
 
 @given(HOSTILE)
