@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def _is_partly_delegated(m: Measurement) -> bool:
-    """A delegate left a part of the model, or all of it, to others."""
+    """A delegate left a part of the model, or all of it, to others; or nobody knows."""
     found = m.state_before.get("delegation", ())
     shares = [one.get("share") for one in found if isinstance(one, Mapping)]
-    return any(share in ("partial", "none") for share in shares)
+    return any(share in ("partial", "none", "untold") for share in shares)
 
 
 def _is_mean_only(m: Measurement) -> bool:

@@ -12,18 +12,26 @@ from ..imports.lines import lines_of
 from ..imports.tflite_log import Benchmark, read_benchmarks
 from ..imports.tflite_stats import RESOLUTION_MS, Stat, read_stat
 from ..sample import NS_PER_MS, Sample
+from .options import Delegate
 
 _STEADY = 0.1
 _SHOWN_LINES, _SHOWN_CHARACTERS = 3, 300
+_LONGEST_NS = 24 * 3600 * 10**9
+_TOO_MUCH, _TOO_LATE = 141, (124, 137)
 _STAT = re.compile(r"\bcount=\d.*", re.ASCII)
+# Builds of 2020 say "Applied GPU delegate, … executed w/ the delegate".
 _APPLIED = re.compile(
-    r"Explicitly applied (\w+) delegate, and the model graph will be (completely|partially) "
-    r"executed by the delegate(?: w/ (\d{1,9}) delegate kernels)?",
+    r"\b[Aa]pplied (\w{1,64}) delegate, and the model graph will be (completely|partially) "
+    r"executed (?:by|w/) the delegate",
     re.ASCII,
 )
-_IDLE = re.compile(r"Though (\w+) delegate is explicitly applied, the model graph will not be")
+_IDLE = re.compile(
+    r"\bThough (\w{1,64}) delegate is (?:explicitly )?applied, the model graph will not be",
+    re.ASCII,
+)
+_ABSENT = re.compile(r"\b(\w{1,64}) acceleration is unsupported on this platform", re.ASCII)
 _REPLACED = re.compile(
-    r"Replacing (\d{1,9}) out of (\d{1,9}) node\(s\) with delegate \((\w+)\) node"
+    r"Replacing (\d{1,9}) out of (\d{1,9}) node\(s\) with delegate \((\w{1,64})\) node"
     r"(?:, yielding (\d{1,9}) partitions)?",
     re.ASCII,
 )
@@ -36,7 +44,8 @@ class Coverage:
 
     Attributes:
         delegate: What the program calls it.
-        share: `complete`, `partial` or `none`; what it left is run by TFLite's own kernels.
+        share: `complete`, `partial` or `none`, what it left being run by TFLite's own kernels; or
+            `untold`.
         operators: Of the file, that it took, and `of` how many; None where that is not told.
         partitions: In how many pieces the model was cut; None where that is not told.
     """
@@ -76,15 +85,23 @@ class Told:
     has_median: bool
 
 
-def read_told(log: bytes) -> Told:
+def read_told(log: bytes, asked: Delegate = Delegate.NONE) -> Told:
     """What an invocation that ended well printed as `log`.
 
+    Bytes that are no text are passed over, for drivers print what they like; not in numbers.
+
+    Args:
+        log: Both of its streams.
+        asked: The delegate that it was told to apply.
+
     Raises:
-        MeasurementError: The log is cut short or damaged.
+        MeasurementError: The log is cut short or damaged, or the program has no such delegate and
+            ran the model without.
     """
     try:
-        lines = lines_of(log)
+        lines = lines_of(log.decode(errors="replace").encode())
         benchmarks = read_benchmarks(lines)
+        warm_up = _warm_up(lines)
     except ArtefactError as error:
         raise MeasurementError(f"benchmark_model printed no readable times: {error}") from error
     benchmark, stat = benchmarks[0], benchmarks[0].stat
@@ -93,14 +110,15 @@ def read_told(log: bytes) -> Told:
             f"benchmark_model printed {len(benchmarks)} benchmarks, and one with statistics was "
             "asked for."
         )
-    warm_up = _warm_up(lines)
+    if not benchmark.summary_ms:
+        raise MeasurementError("benchmark_model printed no summary: its output was cut short.")
     return Told(
         sample=sample_of(stat),
         init_ms=_fact(benchmark, "Init"),
         first_call_ms=_fact(benchmark, "First inference"),
         warmup_calls=0 if warm_up is None else warm_up.count,
         is_steady=warm_up is not None and _is_steady(warm_up, stat),
-        coverage=coverage_of(lines),
+        coverage=_coverage_by(asked, lines),
         has_median="median" in stat.values_ms,
     )
 
@@ -122,9 +140,14 @@ def sample_of(stat: Stat) -> Sample:
     """The runs of `stat` as one sample; CPU time and switches are not told, and are 0.
 
     Raises:
-        MeasurementError: The runs took no time.
+        MeasurementError: The runs took no time, or more than a day.
     """
     wall_ns = round(run_ms(stat) * stat.count * NS_PER_MS)
+    if wall_ns > _LONGEST_NS:
+        raise MeasurementError(
+            f"benchmark_model says that {stat.count} runs of {run_ms(stat):g} ms fit into one "
+            "invocation, which takes less than a day: what it printed is damaged."
+        )
     if wall_ns <= 0:
         raise MeasurementError(
             "Runs took less than half a microsecond, as benchmark_model tells it: too short for "
@@ -158,14 +181,52 @@ def failure_of(log: bytes, end: int, limit_s: int) -> MeasurementError:
             "The delegate leaves a part of the model to the CPU, which the card's option whole "
             "does not allow."
         )
-    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    said = " | ".join(lines[-_SHOWN_LINES:])[-_SHOWN_CHARACTERS:]
     how = f"ended with exit code {end}"
-    if end == 137:
+    if end in _TOO_LATE:
         how = f"was ended after {limit_s} s, or ran out of memory"
+    elif end == _TOO_MUCH:
+        how = "was ended as it printed too much"
     elif end > 128:
         how = f"was ended by signal {end - 128}"
-    return MeasurementError(f"benchmark_model {how}; its last words: {said or 'none'}")
+    return MeasurementError(
+        f"benchmark_model {how}; its last words: {_last_words(text) or 'none'}"
+    )
+
+
+def is_too_late(end: int) -> bool:
+    """Whether the exit code `end` is that of an invocation that took too long.
+
+    `timeout -s KILL` ends with 137, and that of toybox before 0.8 with 124.
+    """
+    return end in _TOO_LATE
+
+
+def _last_words(text: str) -> str:
+    """The last lines of `text` as one, without what a terminal would take for commands."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    said = " | ".join(lines[-_SHOWN_LINES:])
+    return "".join(c for c in said if c.isprintable())[-_SHOWN_CHARACTERS:]
+
+
+def _coverage_by(asked: Delegate, lines: Sequence[str]) -> tuple[Coverage, ...]:
+    """What every delegate took, that which was `asked` for among them.
+
+    Raises:
+        MeasurementError: The program says that it has no such delegate.
+    """
+    found = coverage_of(lines)
+    if asked is Delegate.NONE:
+        return found
+    for line in lines:
+        absent = _ABSENT.search(line)
+        if absent and absent[1].lower() == asked:
+            raise MeasurementError(
+                f"benchmark_model has no {absent[1]} delegate on this device, and ran the model "
+                "without; name a program that has it, or another delegate, in the device card."
+            )
+    if any(asked in one.delegate.lower() for one in found):
+        return found
+    return (Coverage(asked.upper(), "untold"), *found)
 
 
 def _fact(benchmark: Benchmark, name: str) -> float:

@@ -414,7 +414,7 @@ FLAGS = [
             with_state(delegation=[{"share": share}]),
             with_state(delegation=[{"share": "complete"}]),
         )
-        for share in ("partial", "none")
+        for share in ("partial", "none", "untold")
     ),
     (Flag.MEAN_ONLY, with_state(statistic="mean"), with_state(statistic="median")),
     (
