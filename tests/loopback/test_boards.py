@@ -27,7 +27,9 @@ from elat.core.errors import (
 )
 from elat.devices.device import Device, Meter, Power, find_device
 from elat.flows.energy import find_metering, known_energies
+from elat.flows.fleet import Done, FleetOrder, Step, measure_fleet
 from elat.flows.measuring import Campaign, default_cache, measure_cases
+from elat.flows.wanted import Wanted
 from elat.latency.condition import Condition
 from elat.latency.energy import EnergyReading
 from elat.latency.launcher import WorkerLostError, start_worker
@@ -347,6 +349,32 @@ def test_the_energy_of_a_board_is_read_on_the_board(loop, store):
     assert energy.gross_mj == pytest.approx(
         5.0 * steps[0].launch.energy["seconds"] * 1e3 / steps[0].launch.energy["runs"], rel=1e-3
     )
+
+
+TOY = """schema: 1
+id: toy
+kind: simulated
+runtime: {name: simulated, method: block}
+"""
+
+
+@pytest.mark.slow
+def test_a_board_and_this_machine_are_measured_in_one_campaign(loop, tmp_path):
+    board = loop.card()
+    (elat_home() / "devices" / "toy.yaml").write_text(TOY)
+    order = FleetOrder(
+        (find_device("toy"), board),
+        Wanted(None, 4, ("conv",)),
+        QUICK,
+        str(tmp_path / "fleet.db"),
+        seed=0,
+    )
+    found = list(measure_fleet(order))
+    done = {item.device: item for item in found if isinstance(item, Done)}
+    assert [(d.launches, d.operators, d.error) for d in done.values()] == [(4, 4, None)] * 2
+    steps = [(item.device, item.stage) for item in found if isinstance(item, Step)]
+    last_built = max(n for n, step in enumerate(steps) if step == ("loop-ssh", Stage.BUILD))
+    assert all(step != ("toy", Stage.BUILD) for step in steps[:last_built])
 
 
 @pytest.mark.slow
