@@ -14,6 +14,7 @@ from elat.devices.device import find_device
 from elat.flows.inventory import examine_device
 
 from . import phone, sshd
+from .stand_ins import install_stand_in, missing_reason
 
 # What the real tool prints; everything else of the phone is this machine.
 GETPROP = """#!/bin/sh
@@ -91,6 +92,22 @@ def test_the_only_phone_is_asked_without_its_serial(loop_phone, tmp_path):
     assert device.machine.known == ("pixel-8",)
     assert device.machine.told["android"] == "14"
     assert "--program FILE" in said
+
+
+@pytest.mark.slow
+def test_a_phone_is_measured_by_the_card_that_was_written(loop_phone, tmp_path):
+    if reason := missing_reason():
+        pytest.skip(reason)
+    write_getprop(loop_phone.programs, "'Pixel 8'")
+    program = install_stand_in(tmp_path / "benchmark_model")
+    folder = loop_phone.root / "work"
+    code, said = elat("devices", "add", "--folder", folder, "--program", program)
+    assert code == 0, said
+    assert "before it can be measured" not in said
+    words = ("--device", "pixel-8", "--generate", 1, "--kinds", "conv", "--protocol", "screen")
+    code, said = elat("measure", *words)
+    assert code == 0, said
+    assert "are known on pixel-8" in said
 
 
 def test_several_phones_are_listed(adb_server, loop_phone, tmp_path):
