@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -154,3 +156,8 @@ def test_a_family_that_is_not_said_clearly_is_refused(tmp_path, change):
     path.write_text(yaml.safe_dump(data))
     with pytest.raises(ConfigError, match=r"family\.yaml"):
         read_family(path)
+
+
+def test_the_documents_count_the_machines():
+    text = (Path(__file__).parents[2] / "docs" / "cards.md").read_text()
+    assert f"lists {len(MACHINES)} machines" in text
