@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..condition import Condition
 from ..launcher import RUN_TIMEOUT, WorkerLostError
 from ..place import Loss, Place
 from ..runtimes import runtimes
+from . import lent
 from .brought import ASK_S, Brought
 from .bundle import FOLDER, content_key, pack
 from .conditions import keep_condition
@@ -70,18 +71,45 @@ class Board(Place):
         self._worker = runtimes[condition.runtime].worker
         return condition
 
-    def ask(self, verb: str, argument: str) -> Any:
+    def ask(self, verb: str, *arguments: str) -> Any:
         """What `far.py` answers there, as `Brought.ask`."""
-        return self._elat.ask(verb, argument)
+        return self._elat.ask(verb, *arguments)
 
     def no_answer(self, verb: str, said: object) -> MeasurementError:
         """The error that says that `said` is no answer to `verb`."""
         return self._elat.no_answer(verb, said)
 
     def command(self) -> list[str]:
+        return self.command_of(self._worker)
+
+    def command_of(self, module: str) -> list[str]:
+        """The command of this machine that starts the worker `module` of `elat.latency` there.
+
+        Raises:
+            TransportError: The board is out of reach.
+        """
         owner = f"{getpass.getuser()} on {host_identity()}"
-        words = ["sh", "-c", _WORK, _ENDED, *self._elat.words("work", owner, self._worker)]
+        words = ["sh", "-c", _WORK, _ENDED, *self._elat.words("work", owner, module)]
         return self._patience.persist(lambda: self._transport.command_here(words))
+
+    @contextmanager
+    def lent(self, folders: Sequence[Path]) -> Iterator[list[str]]:
+        """Where workers find `folders` of this machine there, for as long as the block lasts.
+
+        Raises:
+            TransportError: The board is out of reach, or is full.
+        """
+        token = secrets.token_hex(8)
+        with tempfile.TemporaryDirectory() as name:
+            bundle = Path(name) / lent.bundle_name(token)
+            lent.pack(folders, bundle)
+            self._deliver(bundle, "lend")
+        try:
+            yield [f"{lent.FOLDER}/{token}/{number}" for number in range(len(folders))]
+        finally:
+            # What a board keeps that is gone meanwhile is swept there later.
+            with suppress(TransportError):
+                self._transport.run(self._elat.words("drop", bundle.name), ASK_S)
 
     def bring(self, folders: Sequence[Path]) -> None:
         self._keys |= {folder: content_key(folder) for folder in folders}
@@ -137,8 +165,12 @@ class Board(Place):
         with tempfile.TemporaryDirectory() as name:
             bundle = Path(name) / f"incoming-{secrets.token_hex(8)}.zip"
             pack(folders, bundle)
-            self._patience.persist(lambda: self._elat.push(bundle))
-            self.ask("unpack", bundle.name)
+            self._deliver(bundle, "unpack")
+
+    def _deliver(self, bundle: Path, verb: str) -> None:
+        """Push `bundle`, and have `far.py` take it in."""
+        self._patience.persist(lambda: self._elat.push(bundle))
+        self.ask(verb, bundle.name)
 
 
 def _bundles(folders: dict[str, Path]) -> Iterator[dict[str, Path]]:

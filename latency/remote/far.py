@@ -6,6 +6,9 @@
     sweep                deletes copies of elat that nobody uses any more
     missing KEYS         those of a JSON list of artefacts that are not here
     unpack FILE          takes in artefacts
+    lend FILE            takes in folders for a while
+    drop FILE            deletes them again
+    environment          what the machine is, as JSON
     work OWNER MODULE    is a worker; one at a time
 
 It runs in the work folder. What goes wrong is one line on standard error and exit code 1; that a
@@ -80,12 +83,35 @@ def _missing(keys: str) -> str:
 def _unpack(name: str) -> str:
     from .bundle import unpack
 
+    return _taken_in(name, unpack)
+
+
+def _lend(name: str) -> str:
+    from .lent import unpack
+
+    return _taken_in(name, unpack)
+
+
+def _taken_in(name: str, unpack: Callable[[Path, Path], None]) -> str:
     bundle = Path(name)
     try:
         unpack(bundle, Path())
     finally:
         bundle.unlink(missing_ok=True)
     return "{}"
+
+
+def _drop(name: str) -> str:
+    from .lent import drop
+
+    drop(Path(name), Path())
+    return "{}"
+
+
+def _environment() -> str:
+    from ...devices.state import fingerprint
+
+    return json.dumps(fingerprint())
 
 
 def _work(owner: str, module: str) -> str:
@@ -151,6 +177,9 @@ _VERBS: dict[str, tuple[Callable[..., str], int]] = {
     "sweep": (_sweep, 0),
     "missing": (_missing, 1),
     "unpack": (_unpack, 1),
+    "lend": (_lend, 1),
+    "drop": (_drop, 1),
+    "environment": (_environment, 0),
     "work": (_work, 2),
 }
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ...devices.checks.check import Check, passed
+from . import lent
 from .bundle import FOLDER
 
 KEPT_S = 30 * 86_400.0
@@ -36,16 +37,18 @@ def in_use(copy: Path) -> Iterator[None]:
 
 
 def sweep(work: Path, now_s: float | None = None) -> int:
-    """Delete the copies in `work` that nobody has used for `KEPT_S`; returns how many.
+    """Delete what nobody has used in `work` for `KEPT_S`; returns how many things that were.
 
-    Only this user's, and none that is in use however long ago it began.
+    Copies of elat and loans; only this user's, and none that is in use however long ago it began.
 
     Args:
         work: The work folder.
         now_s: The time, in seconds since 1970; by default that of now.
     """
     before_s = (time.time() if now_s is None else now_s) - KEPT_S
-    return sum(_is_deleted(copy, before_s) for copy in _copies(work))
+    loans = work / lent.FOLDER
+    found = [*_copies(work), *(sorted(loans.iterdir()) if loans.is_dir() else ())]
+    return sum(_is_deleted(folder, before_s) for folder in found)
 
 
 def kept(work: Path) -> Check:

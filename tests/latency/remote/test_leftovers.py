@@ -41,6 +41,13 @@ def test_those_that_nobody_has_used_for_a_month_go_and_others_stay(tmp_path, now
     assert names(tmp_path) == {NEW, "artefacts", "elat-mine", f"{OLD}-notes", "jobs"}
 
 
+def test_what_was_lent_and_never_given_back_goes_in_the_end(tmp_path, now_s):
+    copy(tmp_path / "lent", "old", KEPT_S + DAY_S, now_s)
+    copy(tmp_path / "lent", "new", DAY_S, now_s)
+    assert sweep(tmp_path, now_s) == 1
+    assert names(tmp_path / "lent") == {"new"}
+
+
 def test_one_in_use_stays_and_one_that_was_used_is_young_again(tmp_path, now_s):
     old = copy(tmp_path, OLD, 400 * DAY_S, now_s)
     with in_use(old):
