@@ -16,7 +16,6 @@ from ..core.config import Settings, parse, read_yaml
 from ..core.errors import UnknownNameError
 from .machine import MachineSection
 
-
 PHONE_RUNTIME = "benchmark_model"
 """The runtime whose program runs where there is no Python."""
 
