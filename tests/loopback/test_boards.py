@@ -347,8 +347,9 @@ def test_the_energy_of_a_board_is_read_on_the_board(loop, store):
     assert launches[0].energy is not None
     reading = EnergyReading.from_json(launches[0].energy)
     (energy,) = known_energies(store, device).values()
+    # The meter is looked at between slices, and knows what the last line of tegrastats said.
     watts = 5.0
-    assert energy.gross_mj == pytest.approx(1e3 * watts * reading.seconds / reading.runs, rel=1e-3)
+    assert energy.gross_mj == pytest.approx(1e3 * watts * reading.seconds / reading.runs, rel=0.1)
 
 
 TOY = """schema: 1
