@@ -335,6 +335,7 @@ while :; do echo 'RAM 1/2MB VDD_IN 5000mW/5000mW'; sleep 0.005; done
 """
 
 
+@pytest.mark.slow
 def test_the_energy_of_a_board_is_read_on_the_board(loop, store):
     program = loop.server.folder / "bin" / "tegrastats"
     program.write_text(TEGRASTATS)
