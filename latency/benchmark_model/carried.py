@@ -75,8 +75,14 @@ def bring(
         bundle = Path(folder) / bundle_name
         pack(brought, bundle)
         limit_s = _PUSH_S + bundle.stat().st_size / _SLOWEST_BYTES_PER_S
-        patience.persist(lambda: transport.push(bundle, bundle_name, limit_s))
-        ask(scripts.UNPACK, bundle_name)
+
+        def send() -> None:
+            """Both as one: unpacking deletes the bundle, also where its end was not heard."""
+            transport.push(bundle, bundle_name, limit_s)
+            unpack = ["sh", "-c", scripts.UNPACK, "elat", bundle_name]
+            transport.run(unpack, 2 * _PUSH_S).checked()
+
+        patience.persist(send)
 
 
 def pack(models: Iterable[Carried], target: Path) -> None:

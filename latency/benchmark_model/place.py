@@ -26,7 +26,7 @@ from .options import BenchmarkModelOptions, flags_needed
 
 _ASK_S = 60.0
 _SLOWEST_BYTES_PER_S = 100_000
-_FLAG = re.compile(r"^\s*--(\w+)=", re.MULTILINE)
+_FLAG = re.compile(r"^[ \t]*--(\w{1,64})=", re.MULTILINE | re.ASCII)
 _NEEDED = frozenset({"graph", "num_runs", "min_secs", "warmup_min_secs", "num_threads"})
 
 

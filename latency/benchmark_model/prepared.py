@@ -29,6 +29,11 @@ class Prepared:
     artefact: Artefact
     place: Mapping[str, Any] = field(hash=False)
 
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of its output."""
+        return int(np.prod(self.place["shape"])) * int(np.dtype(self.place["dtype"]).itemsize)
+
     def check(self, raw: bytes) -> float:
         """The largest absolute difference of the output `raw` from torch's.
 
@@ -36,10 +41,10 @@ class Prepared:
             WrongOutputError: It is another one.
         """
         shape, dtype = tuple(self.place["shape"]), np.dtype(self.place["dtype"])
-        wanted = int(np.prod(shape)) * dtype.itemsize
-        if len(raw) != wanted:
+        if len(raw) != self.output_bytes:
             raise WrongOutputError(
-                f"benchmark_model wrote {len(raw)} bytes of output, and the model gives {wanted}."
+                f"benchmark_model wrote {len(raw)} bytes of output, and the model gives "
+                f"{self.output_bytes}."
             )
         return self.artefact.check(real(np.frombuffer(raw, dtype).reshape(shape), self.place))
 

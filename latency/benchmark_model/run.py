@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...core.artefact import canonical_json, sha256_of
 from ...core.errors import (
     ConnectionLostError,
     DeviceSetAsideError,
@@ -39,7 +40,12 @@ _GRACE_S = 30.0
 _COPY_S = 120.0
 _SLOWEST_BYTES_PER_S = 100_000
 _LONGEST_LOG_BYTES = 256 * 2**20
+_TAR_BYTES_EACH = 2048
+_TAR_BYTES = 2**16
+_OTHER_ENTRIES = 100
 _OTHER_S = 900.0
+# All that a damaged header can make of `tarfile`.
+_DAMAGES = (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError, EOFError)
 _JOB = re.compile(r"job-([0-9a-f]{20})-\d{1,4}", re.ASCII)
 
 
@@ -52,12 +58,14 @@ class Line:
         folder: Of the model on the device.
         saves_output: Whether the output of its last run is kept.
         flags: Of the program; no flag holds white space.
+        longest_output_bytes: An output that has more is not read.
     """
 
     model: str
     folder: str
     saves_output: bool
     flags: tuple[str, ...]
+    longest_output_bytes: int = 64 * 2**20
 
     def text(self, number: int) -> str:
         """The line of the plan."""
@@ -70,6 +78,20 @@ class Ended:
 
     end: int
     log: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A job that has ended.
+
+    Attributes:
+        is_hung: Whether it had to be ended.
+        is_old: Whether it had ended before this call: what was wrong then may be repaired.
+    """
+
+    job: Job
+    is_hung: bool
+    is_old: bool
 
 
 @dataclass
@@ -106,11 +128,16 @@ class Runner:
     mask: str = ""
     sleep: Callable[[float], None] = time.sleep
 
+    def key_of(self, lines: Sequence[Line], seed: int) -> str:
+        """20 hexadecimal digits that follow from all that decides the run of `lines`."""
+        plan = [line.text(number) for number, line in enumerate(lines)]
+        return sha256_of(canonical_json([self.program, self.limit_s, self.mask, plan, seed]))[:20]
+
     def carry_out(self, key: str, lines: Sequence[Line]) -> Found:
         """What `lines` give on the device; goes on where a call with the same `key` was cut off.
 
         Args:
-            key: 20 hexadecimal digits that follow from all that decides the run.
+            key: By `key_of`.
             lines: Its invocations.
 
         Raises:
@@ -126,10 +153,10 @@ class Runner:
             for number, line in enumerate(lines)
             if number not in found.ended and line.model not in found.condemned
         }:
-            job, is_hung = self._finish_part(key, part, todo)
+            done = self._finish_part(key, part, todo)
             before = len(found.ended)
-            lost = self._collect(job, found)
-            if job.exit_code == _FULL:
+            lost = self._collect(done.job, found)
+            if done.job.exit_code == _FULL and not done.is_old:
                 raise StorageFullError(
                     f"{self.transport.name} has no room left; delete something there; what is "
                     "free says: df"
@@ -137,11 +164,12 @@ class Runner:
             if lost is not None and lost in todo:
                 model = todo[lost].model
                 losses[model] += 1
-                if is_hung or losses[model] >= _MOST_LOSSES:
-                    found.condemned[model] = self._why(is_hung, losses[model])
-            barren = 0 if len(found.ended) > before or lost is not None else barren + 1
+                if done.is_hung or losses[model] >= _MOST_LOSSES:
+                    found.condemned[model] = self._why(done.is_hung, losses[model])
+            is_barren = len(found.ended) == before and lost is None
+            barren = barren + (not done.is_old) if is_barren else 0
             if barren >= _MOST_BARREN:
-                raise self._nothing_done(job)
+                raise self._nothing_done(done.job)
             part += 1
         if any(lines[number].saves_output for number in found.ended):
             found.outputs |= self._outputs(key, lines, found)
@@ -155,16 +183,19 @@ class Runner:
         """Delete what all runs have left on the device."""
         self._ask(scripts.CLEAR)
 
-    def _finish_part(self, key: str, part: int, todo: Mapping[int, Line]) -> tuple[Job, bool]:
-        """The job of this part when it runs no more, and whether it had to be ended as hung."""
+    def _finish_part(self, key: str, part: int, todo: Mapping[int, Line]) -> _Part:
+        """This part when it runs no more."""
         name = f"job-{key}-{part}"
+        job = self.patience.persist(lambda: self.transport.poll(name))
+        if job.status in (JobStatus.FINISHED, JobStatus.LOST):
+            return _Part(job, is_hung=False, is_old=True)
         self.patience.persist(lambda: self._begin(name, key, part, todo))
         heard = self._size(name)
         heard_at, looks = time.monotonic(), 0
         while True:
             job = self.patience.persist(lambda: self.transport.poll(name))
             if job.status is not JobStatus.RUNNING:
-                return job, False
+                return _Part(job, is_hung=False, is_old=False)
             self.sleep(_POLL_S)
             looks += 1
             if looks % _LOOK_EVERY:
@@ -173,7 +204,8 @@ class Runner:
                 heard, heard_at = size, time.monotonic()
             elif time.monotonic() - heard_at > self.limit_s + _GRACE_S:
                 self.patience.persist(lambda: self.transport.stop(name))
-                return self.patience.persist(lambda: self.transport.poll(name)), True
+                job = self.patience.persist(lambda: self.transport.poll(name))
+                return _Part(job, is_hung=True, is_old=False)
 
     def _begin(self, name: str, key: str, part: int, todo: Mapping[int, Line]) -> None:
         """Start the job `name`, unless it was started before."""
@@ -211,13 +243,20 @@ class Runner:
 
     def _outputs(self, key: str, lines: Sequence[Line], found: Found) -> dict[int, bytes]:
         """The outputs that the run has kept."""
-        self._ask(scripts.COLLECT, f"runs/{key}/out")
+        wanted = {
+            number: line.longest_output_bytes
+            for number, line in enumerate(lines)
+            if line.saves_output and number in found.ended
+        }
+        self._ask(scripts.COLLECT, f"runs/{key}/out", str(max(wanted.values())))
+        longest_bytes = sum(wanted.values()) + _TAR_BYTES_EACH * len(wanted) + _TAR_BYTES
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "outputs.tar"
             self.patience.persist(
-                lambda: self.transport.pull(f"runs/{key}/collected.tar", file, 5 * _COPY_S)
+                lambda: self.transport.pull(
+                    f"runs/{key}/collected.tar", file, 5 * _COPY_S, longest_bytes=longest_bytes
+                )
             )
-            wanted = {n for n, line in enumerate(lines) if line.saves_output and n in found.ended}
             return read_outputs(file, wanted)
 
     def _await_others(self, key: str) -> None:
@@ -286,20 +325,38 @@ def read_log(data: bytes) -> tuple[dict[int, Ended], int | None]:
     return ended, begun
 
 
-def read_outputs(file: Path, wanted: set[int]) -> dict[int, bytes]:
-    """The members of the tar file `file` that are called by the numbers `wanted`.
+def read_outputs(file: Path, wanted: Mapping[int, int]) -> dict[int, bytes]:
+    """The members of the tar file `file` that are called by numbers that are `wanted`.
+
+    Nothing is unpacked. Links, devices and what is longer than wanted are passed over.
+
+    Args:
+        file: As a device packed it, who knows how.
+        wanted: For each number the most bytes that its member may have.
 
     Raises:
         MeasurementError: It is damaged.
     """
+    names = {str(number): number for number in wanted}
+    whole_bytes = file.stat().st_size
     found: dict[int, bytes] = {}
     try:
         with tarfile.open(file, "r:") as archive:
-            for entry in archive:
-                name = entry.name.removeprefix("./")
-                if entry.isreg() and name.isdecimal() and int(name) in wanted:
-                    content = archive.extractfile(entry)
-                    found[int(name)] = content.read() if content else b""
-    except (tarfile.TarError, OSError, ValueError) as error:
+            for place, entry in enumerate(archive):
+                if place > len(wanted) + _OTHER_ENTRIES:
+                    raise MeasurementError("The outputs that came back are among too many files.")
+                number = names.get(entry.name.removeprefix("./"))
+                if number is None or number in found or not _is_plain(entry):
+                    continue
+                is_readable = 0 <= entry.size <= min(wanted[number], whole_bytes)
+                content = archive.extractfile(entry) if is_readable else None
+                if content is not None:
+                    found[number] = content.read()
+    except _DAMAGES as error:
         raise MeasurementError(f"The outputs that came back are damaged: {error}.") from error
     return found
+
+
+def _is_plain(entry: tarfile.TarInfo) -> bool:
+    """Whether it is a file that is there in full: one with holes may claim any length."""
+    return entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()

@@ -49,11 +49,19 @@ done
 """Argument: a tar file with a folder a model. Each arrives whole or not at all."""
 
 COLLECT = r"""
-out=$1
+out=$1 most=$2
 [ -d "$out" ] || mkdir -p "$out" || exit 1
-cd "$out" && rm -f ../collected.tar && tar -cf ../collected.tar .
+cd "$out" && rm -f ../collected.tar || exit 1
+for file in *; do
+    if [ -h "$file" ] || [ ! -f "$file" ] || [ "$(wc -c <"$file")" -gt "$most" ]; then
+        rm -rf "./$file"
+    fi
+done
+tar -cf ../collected.tar .
 """
-"""Argument: a folder for outputs. Packs it into one file beside it."""
+"""Arguments: a folder for outputs, bytes. Packs it into one file beside it; what is no file, or
+longer than that, is deleted.
+"""
 
 JOBS = r"""
 for job in job-*; do

@@ -20,7 +20,6 @@ from functools import partial
 from math import ceil
 from typing import Any, TextIO
 
-from ...core.artefact import canonical_json, sha256_of
 from ...core.config import parse
 from ...core.errors import ConfigError, DeviceHangError, MeasurementError, WrongOutputError
 from ...core.seeding import numpy_generator
@@ -71,7 +70,7 @@ class BenchmarkModelWorker(Server):
         self._lock = threading.Lock()
         self._transport = transport_to(device)
         self._patience = Patience(device.id, time.sleep)
-        self._last: str | None = None
+        self._is_alone = threading.Event()
         self._who: dict[str, Any] | None = None
 
     def _answer_request(self, request: Request) -> None:
@@ -82,9 +81,6 @@ class BenchmarkModelWorker(Server):
         )
         with self._signs_of_life(request):
             runner = self._runner(request)
-            if self._last is not None:
-                # Its answers were stored: the parent asks for more.
-                runner.forget(self._last)
             environment = self._environment()
             prepared = self._prepare(request)
             if not prepared:
@@ -94,17 +90,31 @@ class BenchmarkModelWorker(Server):
             group = _Group(request, list(prepared), list(prepared.values()), sentinel, options)
             started = datetime.now(UTC).isoformat()
             before = self._ready()
-            found = runner.carry_out(group.key, group.lines)
+            key = runner.key_of(group.lines, request.seed)
+            found = runner.carry_out(key, group.lines)
             after = self._patience.persist(partial(read_phone, self._transport))
-            self._last = group.key
+            # Before it is answered: a run that is found again would be stored twice.
+            runner.forget(key)
         for case in group.cases:
             self._answer(case, group, found, started, (before, after), environment)
         self._group += 1
 
     def _runner(self, request: Request) -> Runner:
         mask = "" if request.affinity is None else f"{sum(1 << cpu for cpu in request.affinity):x}"
-        limit_s = limit_of(request.protocol)
-        return Runner(self._transport, self._patience, program_on(self._device), limit_s, mask)
+        return Runner(
+            self._transport,
+            self._patience,
+            program_on(self._device),
+            limit_of(request.protocol),
+            mask,
+            self._sleep,
+        )
+
+    def _sleep(self, pause_s: float) -> None:
+        """Wait, and end where the parent is gone: the next one takes the run up."""
+        time.sleep(pause_s)
+        if self._is_alone.is_set():
+            raise BrokenPipeError
 
     def _environment(self) -> dict[str, Any]:
         """What the device is, asked once."""
@@ -189,8 +199,11 @@ class BenchmarkModelWorker(Server):
 
         def beat() -> None:
             while not is_over.wait(_BEAT_S):
-                with suppress(BrokenPipeError, ValueError):
+                try:
                     self._say({"at": first, "phase": "run"})
+                except (BrokenPipeError, ValueError):
+                    self._is_alone.set()
+                    return
 
         beating = threading.Thread(target=beat, daemon=True)
         beating.start()
@@ -233,12 +246,6 @@ class _Group:
         self.lines = [self._line(call, flags) for call in self._order]
         self._beside = neighbours(self._order)
 
-    @property
-    def key(self) -> str:
-        """What tells this run from all others: the same request gives the same one."""
-        plan = [line.text(number) for number, line in enumerate(self.lines)]
-        return sha256_of(canonical_json([plan, self.request.seed]))[:20]
-
     def timed(self, case: str, found: Found) -> _Timed:
         """What `found` says of `case`.
 
@@ -266,7 +273,8 @@ class _Group:
         raw = found.outputs.get(first.number)
         if raw is None:
             raise WrongOutputError(
-                "benchmark_model wrote no output that could be compared with torch's."
+                "benchmark_model wrote no output that could be compared with torch's, or one of "
+                f"more than the model's {model.output_bytes} bytes."
             )
         return model.check(raw)
 
@@ -283,9 +291,15 @@ class _Group:
         return tuple(speeds)
 
     def _line(self, call: Invocation, flags: Sequence[str]) -> Line:
-        model = self._models[call.model].carried
-        saves = call.saves_output and self._checks
-        return Line(model.key, model.folder, saves, (*model.flags, *flags))
+        model = self._models[call.model]
+        carried, saves = model.carried, call.saves_output and self._checks
+        return Line(
+            carried.key,
+            carried.folder,
+            saves,
+            (*carried.flags, *flags),
+            longest_output_bytes=model.output_bytes,
+        )
 
 
 def passes_of(protocol: Protocol) -> int:
