@@ -190,7 +190,7 @@ class TestFlags:
         )
         assert self.flags(transport, work, text) == {"num_runs", "graph"}
 
-    @pytest.mark.parametrize("piece", [b"\n", b" ", b"\t\n", b"--", b"-", b"--x"])
+    @pytest.mark.parametrize("piece", [b"\n", b" \n", b"--x"])
     def test_floods_are_read_in_no_time(self, transport, work, piece):
         """With a pattern that begins anew at each blank line, this would take hours."""
         flood = piece * (8_000_000 // len(piece))
