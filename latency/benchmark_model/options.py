@@ -49,6 +49,12 @@ class BenchmarkModelOptions(Settings):
             raise ValueError("accelerator is for delegate nnapi alone")
         return self
 
+    @model_validator(mode="after")
+    def _is_whole_by_a_delegate(self) -> Self:
+        if self.whole and self.delegate is Delegate.NONE:
+            raise ValueError("whole is for a delegate, and there is none")
+        return self
+
 
 def delegate_flags(options: BenchmarkModelOptions, precision: Precision) -> list[str]:
     """The flags that make `options` and `precision` so.

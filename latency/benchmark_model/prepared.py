@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import UnavailableError, WrongOutputError
+from ...core.errors import MeasurementError, UnavailableError, WrongOutputError
 from ..artefacts import Artefact, read_artefact
 from ..runtimes.tflite import installed_package, load, placed, real
 from .carried import Carried
@@ -56,7 +56,7 @@ def prepare(folder: Path) -> Prepared:
         UnavailableError: No TFLite interpreter is installed here, which tells how inputs are laid
             out.
         ArtefactError: There is no whole artefact.
-        MeasurementError: TFLite refuses it.
+        MeasurementError: TFLite refuses it, or it has other inputs.
     """
     package = installed_package()
     if package is None:
@@ -67,6 +67,11 @@ def prepare(folder: Path) -> Prepared:
     library = importlib.import_module(f"{package}.interpreter")
     interpreter = load(library, artefact.model_path, {"xnnpack": False}, 1)
     places = interpreter.get_input_details()
+    if len(places) != len(artefact.inputs):
+        raise MeasurementError(
+            f"{artefact.model_path} takes {len(places)} inputs, and the artefact has "
+            f"{len(artefact.inputs)}."
+        )
     inputs = [
         placed(array, place).tobytes()
         for array, place in zip(artefact.inputs, places, strict=True)
