@@ -18,6 +18,8 @@ _STEADY = 0.1
 _SHOWN_LINES, _SHOWN_CHARACTERS = 3, 300
 _LONGEST_NS = 24 * 3600 * 10**9
 _TOO_MUCH, _TOO_LATE = 141, (124, 137)
+# As much as `scripts.RUN` keeps of what an invocation prints.
+_LONGEST_LOG_BYTES = 65_536
 _STAT = re.compile(r"\bcount=\d.*", re.ASCII)
 # Builds of 2020 say "Applied GPU delegate, … executed w/ the delegate".
 _APPLIED = re.compile(
@@ -118,7 +120,7 @@ def read_told(log: bytes, asked: Delegate = Delegate.NONE) -> Told:
         first_call_ms=_fact(benchmark, "First inference"),
         warmup_calls=0 if warm_up is None else warm_up.count,
         is_steady=warm_up is not None and _is_steady(warm_up, stat),
-        coverage=_coverage_by(asked, lines),
+        coverage=coverage_by(asked, lines),
         has_median="median" in stat.values_ms,
     )
 
@@ -128,12 +130,13 @@ def run_ms(stat: Stat) -> float:
 
     The median withstands disturbances but is a whole microsecond, 5 % of a run of 20; the mean has
     more digits and no resistance. So it is the mean where that agrees with the median to the half
-    microsecond that rounding hides, and else the median. Builds that print no median leave the
-    mean alone.
+    microsecond that rounding hides, and else the median. A median of zero tells nothing, and
+    builds that print no median leave the mean alone.
     """
     mean, median = stat.values_ms["avg"], stat.values_ms.get("median")
-    is_disturbed = median is not None and abs(mean - median) > RESOLUTION_MS / 2
-    return median if median is not None and is_disturbed else mean
+    if not median or abs(mean - median) <= RESOLUTION_MS / 2:
+        return mean
+    return median
 
 
 def sample_of(stat: Stat) -> Sample:
@@ -150,8 +153,8 @@ def sample_of(stat: Stat) -> Sample:
         )
     if wall_ns <= 0:
         raise MeasurementError(
-            "Runs took less than half a microsecond, as benchmark_model tells it: too short for "
-            "its clock. Measure it with a method that repeats it, such as slope."
+            "Runs took no time at all, as benchmark_model tells it: too short for its clock. "
+            "Measure it with a method that repeats it, such as slope."
         )
     return Sample(stat.count, wall_ns, 0, 0)
 
@@ -184,7 +187,7 @@ def failure_of(log: bytes, end: int, limit_s: int) -> MeasurementError:
     how = f"ended with exit code {end}"
     if end in _TOO_LATE:
         how = f"was ended after {limit_s} s, or ran out of memory"
-    elif end == _TOO_MUCH:
+    elif end == _TOO_MUCH or len(log) >= _LONGEST_LOG_BYTES:
         how = "was ended as it printed too much"
     elif end > 128:
         how = f"was ended by signal {end - 128}"
@@ -208,7 +211,7 @@ def _last_words(text: str) -> str:
     return "".join(c for c in said if c.isprintable())[-_SHOWN_CHARACTERS:]
 
 
-def _coverage_by(asked: Delegate, lines: Sequence[str]) -> tuple[Coverage, ...]:
+def coverage_by(asked: Delegate, lines: Sequence[str]) -> tuple[Coverage, ...]:
     """What every delegate took, that which was `asked` for among them.
 
     Raises:

@@ -47,7 +47,6 @@ MOST_PASSES = 10
 
 _WARM_UP_S = RUNS_S = 0.03
 _FEWEST_RUNS = 3
-_LIMIT_S = 60
 _BEAT_S = 2.0
 _NO_ENERGY = "benchmark_model reads no meter."
 
@@ -309,7 +308,7 @@ def passes_of(protocol: Protocol) -> int:
 
 def limit_of(protocol: Protocol) -> int:
     """Seconds that an invocation may take."""
-    return max(_LIMIT_S, ceil(protocol.timeout_s))
+    return ceil(protocol.timeout_s)
 
 
 def run_flags(
@@ -327,7 +326,7 @@ def run_flags(
         f"--warmup_min_secs={_WARM_UP_S:g}",
         f"--num_runs={_FEWEST_RUNS}",
         f"--min_secs={lasts_s:g}",
-        f"--max_secs={_LIMIT_S}",
+        f"--max_secs={limit_of(protocol)}",
         *delegate_flags(options, condition.precision),
     ]
 
