@@ -13,6 +13,7 @@ from elat.devices.transports.local import LocalLink
 from elat.devices.transports.ssh import SshLink
 
 from . import phone, sshd
+from .board import Loop
 
 
 @dataclass(frozen=True)
@@ -81,3 +82,11 @@ def way(request, registered):
 
 def reached(link: Link) -> Reached:
     return Reached(Transport(link), Path(link.folder), link)
+
+
+@pytest.fixture
+def loop(ssh_server, tmp_path, monkeypatch):
+    """The board `loop-ssh`, with a work folder and a home of its own."""
+    monkeypatch.setenv("ELAT_HOME", str(tmp_path / "home"))
+    ssh_server.cable.plug_in()
+    return Loop(ssh_server, tmp_path / "work")

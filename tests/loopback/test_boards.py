@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,8 +42,6 @@ from elat.latency.remote.board import Board, open_board
 from elat.latency.remote.doctor import examine_board
 from elat.latency.store import MeasurementStore, open_store
 
-from . import sshd
-
 OPERATORS = tuple(Conv(3, 4 + 4 * n, resolution=8, kernel=3) for n in range(4))
 QUICK = replace(
     SCREEN,
@@ -57,42 +55,6 @@ QUICK = replace(
     group_min_ms=0.0,
     timeout_s=60.0,
 )
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A board that is this machine, the sshd that reaches it, and its work folder."""
-
-    server: sshd.SshServer
-    folder: Path
-
-    def card(self, **ssh: object) -> Device:
-        """The card `loop-ssh` as a file among the user's cards, with changes to its section."""
-        section = {
-            "host": sshd.HOST,
-            "config": str(self.server.config),
-            "identity": str(self.server.folder / "user"),
-            "folder": str(self.folder),
-            "python": sys.executable,
-        }
-        card = {
-            "schema": 1,
-            "id": "loop-ssh",
-            "kind": "ssh",
-            "runtime": {"name": "onnxruntime", "method": "block"},
-            "ssh": section | ssh,
-        }
-        path = elat_home() / "devices" / "loop-ssh.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(card))
-        return find_device("loop-ssh")
-
-
-@pytest.fixture
-def loop(ssh_server, tmp_path, monkeypatch):
-    monkeypatch.setenv("ELAT_HOME", str(tmp_path / "home"))
-    ssh_server.cable.plug_in()
-    return Loop(ssh_server, tmp_path / "work")
 
 
 @pytest.fixture
