@@ -352,7 +352,7 @@ def test_one_process_at_a_time_holds_a_phone(loop_adb, store, tmp_path):
         pytest.raises(UnavailableError, match="in use by"),
     ):
         list(measure_cases(campaign(device, other), OPERATORS))
-    steps.close()
+    del step, steps
     with open_store(tmp_path / "other.db") as other:
         assert failures(device, other) == []
 
