@@ -89,6 +89,10 @@ def _checks(device: Device) -> list[Check]:
     from ..devices.doctor import examine
     from ..latency.examination import runtime_checks
 
+    if runtimes[runtime_section(device).name].is_driven_from_here:
+        from ..latency.benchmark_model.doctor import examine_program
+
+        return examine_program(device)
     if device.kind is DeviceKind.SSH:
         from ..latency.remote.doctor import examine_board
 

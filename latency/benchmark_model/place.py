@@ -73,10 +73,16 @@ def flags_of(transport: Transport, patience: Patience, program: str) -> frozense
     """The names of the flags that `program` says it has.
 
     Raises:
+        UnavailableError: It has none.
         TransportError: The device cannot run it.
     """
     ended = patience.persist(lambda: transport.run([f"./{program}", "--help"], _ASK_S))
     found = _FLAG.findall(ended.text) or _FLAG.findall(ended.stderr.decode(errors="replace"))
+    if not found and ended.exit_code in (0, 1):
+        raise UnavailableError(
+            f"What the card names is no benchmark_model of TFLite: asked for its flags it says "
+            f"{ended.text[:80]!r}. Repair the section program in the card."
+        )
     if not found:
         raise ended.failure()
     return frozenset(found)

@@ -22,6 +22,7 @@ from elat.cli.app import app
 from elat.core.artefact import elat_home
 from elat.core.errors import DeviceSetAsideError, UnavailableError
 from elat.devices.device import Device, find_device
+from elat.flows.inventory import examine_device
 from elat.flows.measuring import Campaign, default_cache, measure_cases
 from elat.latency.condition import Condition
 from elat.latency.flags import Flag
@@ -363,3 +364,18 @@ def test_a_phone_that_is_unplugged_is_set_aside_and_found_again(loop_adb, store,
     loop_phone.pull()
     with pytest.raises((DeviceSetAsideError, UnavailableError)):
         list(measure_cases(campaign(device, store), (Conv(3, 4, 8, 3),)))
+
+
+def test_the_doctor_tries_the_program_where_it_runs(loop):
+    found = {check.name: check for check in examine_device(loop.card())}
+    assert found["program"].status == "pass"
+    assert found["program"].found.startswith("benchmark_model ")
+    assert all(check.status != "fail" for check in found.values())
+
+
+def test_the_doctor_says_what_is_wrong_with_the_program(loop_adb):
+    device = loop_adb.card()
+    loop_adb.program.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(64))
+    (found,) = examine_device(device)
+    assert (found.name, found.status) == ("program", "fail")
+    assert "built for another processor" in found.found
