@@ -34,7 +34,7 @@ from elat.latency.protocol import SCREEN
 from elat.latency.sample import Clock
 from elat.latency.store import MeasurementStore, open_store
 
-from ..devices.phone.texts import write_programs
+from ..devices.phone.texts import write_cool_programs
 from . import sshd
 from .stand_ins import install_stand_in, missing_reason
 
@@ -107,22 +107,10 @@ def loop_ssh(home, ssh_server):
 
 @pytest.fixture
 def loop_adb(home, loop_phone):
-    write_programs(loop_phone.programs)
-    cool(loop_phone.programs)
+    write_cool_programs(loop_phone.programs)
     folder = loop_phone.root / "work"
     section = {"serial": loop_phone.serial, "folder": str(folder)}
     return Loop({"kind": "android_adb", "transport": section}, folder, home / "bm")
-
-
-def cool(programs: Path, level: int = 64, status: int = 3) -> None:
-    """A phone that holds nothing back, at `level` per cent, whose battery does `status`."""
-    battery = f"  level: {level}\\n  scale: 100\\n  status: {status}\\n  temperature: 312\\n"
-    heat = "Thermal Status: 0\\n"
-    (programs / "dumpsys").write_text(
-        "#!/bin/sh\ncase $1 in\n"
-        f"battery) printf '{battery}' ;;\nthermalservice) printf '{heat}' ;;\n"
-        "power) printf '  mWakefulness=Asleep\\n' ;;\nesac\n"
-    )
 
 
 @pytest.fixture(params=["loop_local", "loop_ssh", "loop_adb"])

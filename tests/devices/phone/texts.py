@@ -122,3 +122,13 @@ def write_programs(folder: Path) -> Path:
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     return folder
+
+
+def write_cool_programs(folder: Path) -> Path:
+    """Likewise, of a phone that holds nothing back for heat, and is not charged."""
+    write_programs(folder)
+    dumpsys = folder / "dumpsys"
+    text = dumpsys.read_text()
+    text = text.replace("Thermal Status: 2", "Thermal Status: 0").replace("status: 2", "status: 3")
+    dumpsys.write_text(text)
+    return folder
