@@ -216,6 +216,12 @@ class Device:
     @property
     def not_here_reason(self) -> str | None:
         """Why what is done on this machine alone cannot be done with it; None where it can."""
+        if self.runtime.get("name") == PHONE_RUNTIME:
+            return (
+                f"{self.id} is measured by the program {PHONE_RUNTIME}: this works with runtimes "
+                "that elat opens in a process of its own. What measures there is: elat measure, "
+                f"verify, calibrate, profile with --device {self.id}"
+            )
         if self.is_here or self.kind is DeviceKind.SIMULATED:
             return None
         return (
