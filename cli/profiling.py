@@ -54,7 +54,7 @@ def profile(
 ) -> None:
     """Show what a model's nodes cost on a device, what was fused, and how fast it could be."""
     from ..flows.profiling import ProfileOrder, profile_model
-    from ..latency.profiling.passes import Effort
+    from ..latency.profiling.bench import Effort
 
     found = profile_model(ProfileOrder(model, device, Effort(runs, processes), bounds, store))
     if json:

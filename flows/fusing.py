@@ -16,8 +16,10 @@ from ..latency.fusion.pairs import PAIRS, Pair
 from ..latency.fusion.profiled import is_fused
 from ..latency.fusion.rules import FusionRules, Rule, rules_path, write_rules
 from ..latency.fusion.timing import PairTimer, TimedPair, protocol_of
+from ..latency.profiling.bench import Effort
+from ..latency.profiling.here import HereBench
 from ..latency.profiling.parts import profile_operator
-from ..latency.profiling.passes import Effort, unavailable_reason
+from ..latency.profiling.passes import unavailable_reason
 from ..latency.runtimes import runtimes
 from .measuring import default_cache
 
@@ -90,7 +92,11 @@ def detect_fusion(order: FusionOrder) -> Generator[Progress | Detected, None, No
     timed = [timer.timed(pair, found) for pair, found in graphs.items()]
     if not any(pair.times_ms for pair in timed):
         raise MeasurementError(f"No pair could be timed on {condition}: {timed[0].failure}.")
-    unprofiled = unavailable_reason(condition) if order.is_profiled else "It was not asked for."
+    unprofiled = (
+        unavailable_reason(condition, HereBench())
+        if order.is_profiled
+        else "It was not asked for."
+    )
     profiled: dict[Pair, bool | None] = {}
     if unprofiled is None:
         for done, pair in enumerate(graphs, 1):
@@ -115,7 +121,7 @@ def _profiled(order: FusionOrder, condition: Condition, graphs: PairGraphs) -> b
             condition,
             default_cache(),
             effort=_EFFORT,
-            affinity=order.device.affinity,
+            bench=HereBench(order.device.affinity),
         )
     except MeasurementError:
         return None

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core.artefact import elat_home
 from ..core.errors import MeasurementError, MissingOperatorError, UnavailableError
 from ..core.seeding import torch_generator
 from ..devices.device import Device, DeviceKind
 from ..devices.set_aside import noted
-from ..devices.state import fingerprint
 from ..latency.artefacts import ArtefactCache
 from ..latency.condition import Condition, Method
 from ..latency.energy import EnergyOrder
@@ -23,9 +23,13 @@ from ..latency.measure import Progress, Stage, measure
 from ..latency.measurement import Failure
 from ..latency.methods import METHODS, Evidence, Subjects
 from ..latency.operators import Operator
+from ..latency.operators.chain import Chain
+from ..latency.operators.dag import Dag
 from ..latency.place import Place
-from ..latency.profiling.parts import profile_operator
-from ..latency.profiling.passes import Effort, unavailable_reason
+from ..latency.profiling.bench import Effort
+from ..latency.profiling.opening import is_driven_from_here, open_bench
+from ..latency.profiling.parts import profile_operators, split
+from ..latency.profiling.passes import unavailable_reason
 from ..latency.profiling.profile import Profile
 from ..latency.protocol import Protocol
 from ..latency.request import error_class
@@ -146,35 +150,51 @@ def _place(device: Device, condition: Condition) -> AbstractContextManager[Place
 def profile_cases(campaign: Campaign, cases: tuple[Operator, ...]) -> Iterator[Progress]:
     """Profile those of `cases` that the store has no profile of, each in a pass of its own.
 
+    On a device elsewhere several are profiled in one round trip.
+
     Raises:
         UnavailableError: The runtime has no profiler, or it is not reachable here.
     """
-    if cases and campaign.device.kind is DeviceKind.SSH:
+    device = campaign.device
+    if cases and device.kind is DeviceKind.SSH and not is_driven_from_here(device):
         raise UnavailableError(
-            f"Models are profiled on this machine alone, and {campaign.device.id} is another one; "
-            "choose the method block, slope, isolated or in_situ in its card."
+            f"Models are profiled on this machine alone, and {device.id} is another one; choose "
+            "the method block, slope, isolated or in_situ in its card."
         )
     condition = campaign.condition.of_models
     known = campaign.store.profiles(condition)
     todo = [case for case in cases if case not in known]
     effort = Effort(processes=1 if campaign.protocol.min_launches < _CAREFUL else 3)
     started = time.monotonic()
-    for index, case in enumerate(todo):
-        failure = None
-        try:
-            profile = profile_operator(
-                case,
-                condition,
-                campaign.cache,
-                effort=effort,
-                affinity=campaign.device.affinity,
-            )
-        except MeasurementError as error:
-            failure = Failure(error_class(error), str(error))
-        else:
-            campaign.store.record_profile(case, condition, profile.to_json(), fingerprint())
-        elapsed_s = time.monotonic() - started
-        yield Progress(Stage.PROFILE, index + 1, len(todo), case, None, failure, elapsed_s)
+    if not todo:
+        return
+    with noted(device.id), open_bench(device) as bench:
+        for start in range(0, len(todo), bench.group):
+            group = todo[start : start + bench.group]
+            found = profile_operators(group, condition, campaign.cache, effort=effort, bench=bench)
+            for number, (case, profile) in enumerate(zip(group, found, strict=True), start + 1):
+                failure = _kept(campaign, case, profile, bench.environment)
+                elapsed_s = time.monotonic() - started
+                yield Progress(Stage.PROFILE, number, len(todo), case, None, failure, elapsed_s)
+
+
+def _kept(
+    campaign: Campaign,
+    case: Operator,
+    profile: Profile | MeasurementError,
+    environment: Mapping[str, Any],
+) -> Failure | None:
+    """Put `profile` into the store, or say why there is none that the device's method can use."""
+    condition = campaign.condition
+    try:
+        if isinstance(profile, MeasurementError):
+            raise profile
+        if condition.method is Method.SAMPLED and isinstance(case, Chain | Dag):
+            split(profile, case)
+    except MeasurementError as error:
+        return Failure(error_class(error), str(error))
+    campaign.store.record_profile(case, condition.of_models, profile.to_json(), environment)
+    return None
 
 
 def subjects_of(space: SearchSpace, method: Method, seed: int) -> Subjects:

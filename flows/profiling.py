@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..core.artefact import elat_home
-from ..core.errors import ConfigError, UnavailableError
+from ..core.errors import ConfigError, MeasurementError, UnavailableError
 from ..devices.device import Device, find_device
-from ..devices.state import fingerprint
 from ..latency.condition import Condition, Precision
 from ..latency.operators import Operator
 from ..latency.operators.chain import Chain
 from ..latency.operators.dag import Dag
+from ..latency.profiling.bench import Bench, Effort
 from ..latency.profiling.model_file import ModelFile
+from ..latency.profiling.opening import is_driven_from_here, open_bench
 from ..latency.profiling.parts import split
-from ..latency.profiling.passes import Effort, profile_file, unavailable_reason
+from ..latency.profiling.passes import profile_file, unavailable_reason
 from ..latency.profiling.profile import Profile
 from ..latency.profiling.roofline import Roofline, find_roofline
 from ..latency.store import open_store
 from .measuring import default_cache
 from .zoo import NetworkOrder, find_config
+
+logger = logging.getLogger(__name__)
 
 _FILES = (".onnx", ".tflite")
 _NETWORK_FILES = (".config", ".json")
@@ -94,7 +98,7 @@ def profile_model(order: ProfileOrder) -> ProfiledModel:
         MeasurementError: The runtime refuses the model, or its profiler failed.
     """
     device = find_device(order.device)
-    if reason := device.not_here_reason:
+    if reason := _out_of_reach(device):
         raise UnavailableError(reason)
     condition = Condition.of(device).of_models
     if reason := unavailable_reason(condition):
@@ -109,13 +113,15 @@ def profile_model(order: ProfileOrder) -> ProfiledModel:
     network = None if is_file else find_config(NetworkOrder(order.model))[0]
     if network is not None:
         path = default_cache().artefact(network, condition).model_path
-    model, profile = profile_file(path, condition, effort=order.effort, affinity=device.affinity)
-    roofline = _roofline(model, condition, device) if order.has_bounds else None
+    with open_bench(device) as bench:
+        model, profile = profile_file(path, condition, effort=order.effort, bench=bench)
+        roofline = _roofline(model, condition, device, bench) if order.has_bounds else None
+        environment = bench.environment
     if roofline is not None:
         profile = profile.with_bounds(tuple(map(roofline.bound_ms, profile.nodes)))
     if network is not None and order.store is not None:
         with open_store(order.store) as opened:
-            opened.record_profile(network, condition, profile.to_json(), fingerprint())
+            opened.record_profile(network, condition, profile.to_json(), environment)
     return ProfiledModel(order.model, profile, _parts(profile, network), roofline)
 
 
@@ -124,10 +130,20 @@ def _names_file(text: str) -> bool:
     return path.suffix in _FILES or (path.is_file() and path.suffix not in _NETWORK_FILES)
 
 
+def _out_of_reach(device: Device) -> str | None:
+    """Why models cannot be profiled there: what needs Python is profiled on this machine alone."""
+    return device.elsewhere_reason if is_driven_from_here(device) else device.not_here_reason
+
+
 def _parts(profile: Profile, network: Operator | None) -> tuple[Part, ...]:
+    """What the operators of `network` take; nothing where the profile does not tell them apart."""
     if not isinstance(network, Chain | Dag):
         return ()
-    found = split(profile, network)
+    try:
+        found = split(profile, network)
+    except MeasurementError as error:
+        logger.warning("%s", error)
+        return ()
     return tuple(
         Part(str(operator), part_ms, layout_ms)
         for operator, part_ms, layout_ms in zip(
@@ -136,7 +152,7 @@ def _parts(profile: Profile, network: Operator | None) -> tuple[Part, ...]:
     )
 
 
-def _roofline(model: ModelFile, condition: Condition, device: Device) -> Roofline:
+def _roofline(model: ModelFile, condition: Condition, device: Device, bench: Bench) -> Roofline:
     """What the machine can do at best in the model's numbers.
 
     A model with integer weights computes in integers and may compute in reals besides.
@@ -146,7 +162,9 @@ def _roofline(model: ModelFile, condition: Condition, device: Device) -> Rooflin
         kinds = (Precision.FP32, Precision.INT8)
     folder = elat_home() / "rooflines"
     found = [
-        find_roofline(replace(condition, precision=kind), folder, affinity=device.affinity)
+        find_roofline(
+            replace(condition, precision=kind), folder, affinity=device.affinity, bench=bench
+        )
         for kind in kinds
     ]
     return found[0] if len(found) == 1 else found[0].fastest(found[1])

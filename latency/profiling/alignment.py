@@ -81,17 +81,19 @@ def align(model: ModelFile, executed: Sequence[RawNode]) -> tuple[int | None, ..
     """The number of the model's node that each of `executed` runs, or None.
 
     An operator that XNNPACK adds behind another as a part of it (the limits of an activation) runs
-    the same node.
+    the same node. What is all that a delegate runs at once is left out, with the nodes that it is.
     """
     pinned = {node.original for node in executed if node.original is not None}
-    numbers = [i for i in _execution_order(model, pinned) if not model.is_constant(i)]
-    steps = _steps(model, numbers, executed, pinned)
+    is_open = _open(model, executed)
+    numbers = [i for i in _execution_order(model, pinned) if i in is_open]
+    places = [index for index, node in enumerate(executed) if node.delegated is None]
+    steps = _steps(model, numbers, [executed[index] for index in places], pinned)
     found: list[int | None] = [None] * len(executed)
-    row, column = len(numbers), len(executed)
+    row, column = len(numbers), len(places)
     while row or column:
         step = steps[row, column]
         if step == _DIAGONAL:
-            found[column - 1] = numbers[row - 1]
+            found[places[column - 1]] = numbers[row - 1]
         row, column = row - (step != _EXTRA), column - (step != _SKIP)
     for index in range(1, len(found)):
         before = found[index - 1]
@@ -99,6 +101,27 @@ def align(model: ModelFile, executed: Sequence[RawNode]) -> tuple[int | None, ..
             is_tail = _is_tail(executed[index].kind, model.nodes[before].kind)
             found[index] = before if is_tail else None
     return tuple(found)
+
+
+def is_whole(model: ModelFile, executed: Sequence[RawNode], aligned: Sequence[int | None]) -> bool:
+    """Whether every convolution and product of the model has found the operator that runs it.
+
+    And the other way round. Where one has not, the operators are named or counted in a way that is
+    not known here, and which is which cannot be told.
+    """
+    left = _open(model, executed) - {node for node in aligned if node is not None}
+    alone = [
+        node
+        for node, number in zip(executed, aligned, strict=True)
+        if number is None and node.delegated is None and _only_computes(node.kind)
+    ]
+    return not alone and not any(model.nodes[node].kind in _COMPUTE for node in left)
+
+
+def _open(model: ModelFile, executed: Sequence[RawNode]) -> set[int]:
+    """The numbers of the nodes that are executed, without those that delegates run at once."""
+    told = {number for node in executed for number in node.delegated or ()}
+    return {i for i in range(len(model.nodes)) if i not in told and not model.is_constant(i)}
 
 
 def _steps(
@@ -177,6 +200,12 @@ def _left_out(kind: str) -> float:
 def _kinds_run_by(name: str) -> frozenset[str] | None:
     fitting = [known for known in _RUNS if name.startswith(known)]
     return _RUNS[max(fitting, key=len)] if fitting else None
+
+
+def _only_computes(name: str) -> bool:
+    """Whether XNNPACK's operator `name` runs nothing but convolutions and products."""
+    runs = _kinds_run_by(name)
+    return runs is not None and runs <= _COMPUTE
 
 
 def _is_tail(name: str, kind: str) -> bool:

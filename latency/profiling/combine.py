@@ -33,8 +33,19 @@ class Probe:
 
     @property
     def extra(self) -> int:
-        """How many nodes the longer chain has more."""
-        return len(self.long.nodes) - len(self.short.nodes)
+        """How many nodes the longer chain has more.
+
+        Raises:
+            MeasurementError: None, as far as is told.
+        """
+        found = self.long.count - self.short.count
+        if found <= 0:
+            raise MeasurementError(
+                f"Chains of tiny nodes are told as {self.short.count} and {self.long.count} "
+                "nodes, so that what a call costs is not known: the build does not tell what its "
+                "delegate runs. Choose another delegate in the device card."
+            )
+        return found
 
     @property
     def extra_ms(self) -> float:
@@ -127,7 +138,7 @@ def combine(
     )
     return Profile(
         nodes=nodes,
-        runs=sum(len(each.model.run_ms) for each in passes),
+        runs=sum(each.model.runs for each in passes),
         processes=len(passes),
         profiled_run_ms=sum(raw_ms) + gap_ms,
         unprofiled_run_ms=unprofiled_ms,
@@ -156,6 +167,11 @@ def _notes(nodes: Sequence[ProfiledNode], scale: float) -> tuple[str, ...]:
         )
     if any(not node.fused and not node.is_layout for node in nodes):
         notes.append("What some nodes execute of the model is not known: their fused is empty.")
+    if wholes := sum(node.is_delegate for node in nodes):
+        notes.append(
+            f"{wholes} of {len(nodes)} nodes are all that a delegate runs at once, told as one: "
+            "how their time is spread inside, changes of layout among it, is not known."
+        )
     return tuple(notes)
 
 
@@ -210,7 +226,7 @@ def _slopes_ms(passes: Sequence[Pass], timed: Sequence[Unprofiled]) -> tuple[flo
 def _call_ms(passes: Sequence[Pass], timed: Sequence[Unprofiled]) -> float:
     node_ms, _ = _slopes_ms(passes, timed)
     short_ms = statistics.median(each.few_short_ms for each in timed)
-    return max(0.0, short_ms - len(passes[0].few.short.nodes) * node_ms)
+    return max(0.0, short_ms - passes[0].few.short.count * node_ms)
 
 
 def _node_cost(passes: Sequence[Pass], timed: Sequence[Unprofiled], gap_ms: float) -> _NodeCost:
@@ -236,6 +252,7 @@ def _node(
         raw_ms=raw_ms,
         latency_ms=latency_ms,
         is_layout=cover.is_layout,
+        is_delegate=node.delegated is not None,
         macs=macs(model, cover.owned),
         moved_bytes=moved_bytes(model, cover.nodes),
         flags=frozenset({Flag.QUANTISED}) if is_coarse else frozenset(),

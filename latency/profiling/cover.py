@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .alignment import align, is_movement
+from .alignment import align, is_movement, is_whole
 from .model_file import NAME_TAG, ModelFile, kinds
 from .raw import RawNode
 
@@ -62,11 +62,13 @@ def covers(model: ModelFile, executed: Sequence[RawNode]) -> tuple[Cover, ...]:
     """What each of `executed` stands for, in their order.
 
     Every node of the model that is not constant is owned by one of them at most, and by exactly
-    one if any that it is connected to is.
+    one if any that it is connected to is. Where kinds and counts leave open which is which, only
+    what is told by number counts.
     """
     by_tensors = all(node.outputs for node in executed)
     found = _ByTensors(model, executed) if by_tensors else _ByKinds(model, executed)
-    _adopt(model, found.owner)
+    if found.is_whole:
+        _adopt(model, found.owner)
     owned: list[list[int]] = [[] for _ in executed]
     for node, owner in sorted(found.owner.items()):
         owned[owner].append(node)
@@ -119,6 +121,7 @@ class _ByTensors:
 
     def __init__(self, model: ModelFile, executed: Sequence[RawNode]) -> None:
         self.owner: dict[int, int] = {}
+        self.is_whole = True
         self.shared: list[set[int]] = [set() for _ in executed]
         self.is_layout = tuple(_is_layout(model, node) for node in executed)
         self._model = model
@@ -225,15 +228,21 @@ class _ByKinds:
     """Covers of executed nodes that tell only what they are, in the model's order."""
 
     def __init__(self, model: ModelFile, executed: Sequence[RawNode]) -> None:
-        aligned = align(model, executed)
+        aligned: Sequence[int | None] = align(model, executed)
+        self.is_whole = is_whole(model, executed, aligned)
+        if not self.is_whole:
+            aligned = [node.original for node in executed]
         self.owner: dict[int, int] = {}
         self.shared: list[set[int]] = [set() for _ in executed]
         for index, node in enumerate(aligned):
             if node is not None:
                 self.owner.setdefault(node, index)
                 self.shared[index].add(node)
+            for part in executed[index].delegated or ():
+                self.owner.setdefault(part, index)
+                self.shared[index].add(part)
         self.is_layout = tuple(
-            node is None and is_movement(raw.kind)
+            self.is_whole and node is None and is_movement(raw.kind)
             for node, raw in zip(aligned, executed, strict=True)
         )
 

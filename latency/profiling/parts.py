@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from ...core.errors import MeasurementError
 from ..artefacts import ArtefactCache
 from ..condition import Condition
 from ..operators import Operator
 from ..operators.chain import Chain
 from ..operators.dag import Dag
-from .passes import Effort, profile_file
+from .bench import Bench, Effort
+from .passes import profile_file, profile_files
 from .profile import Profile, ProfiledNode
 
 # The graph writers name what they write after the value that it makes, and values by number.
@@ -47,8 +50,7 @@ def profile_operator(
     cache: ArtefactCache,
     *,
     effort: Effort = Effort(),
-    affinity: Sequence[int] | None = None,
-    worker_command: Sequence[str] | None = None,
+    bench: Bench | None = None,
 ) -> Profile:
     """Where the time of `operator`, a single one or a whole network, goes under `condition`.
 
@@ -61,10 +63,35 @@ def profile_operator(
         MeasurementError: The profiler crashed, or says something else than expected.
     """
     path = cache.artefact(operator, condition).model_path
-    _, profile = profile_file(
-        path, condition, effort=effort, affinity=affinity, worker_command=worker_command
-    )
-    return profile
+    return profile_file(path, condition, effort=effort, bench=bench)[1]
+
+
+def profile_operators(
+    operators: Sequence[Operator],
+    condition: Condition,
+    cache: ArtefactCache,
+    *,
+    effort: Effort = Effort(),
+    bench: Bench | None = None,
+) -> Iterator[Profile | MeasurementError]:
+    """As `profile_operator` of each of `operators`, or why one failed.
+
+    The bench sees them together, which on a device elsewhere is one round trip.
+
+    Raises:
+        UnavailableError: As `profile_operator`.
+    """
+    paths: list[Path] = []
+    refused: dict[int, MeasurementError] = {}
+    for number, operator in enumerate(operators):
+        try:
+            paths.append(cache.artefact(operator, condition).model_path)
+        except MeasurementError as error:
+            refused[number] = error
+    seen = profile_files(paths, condition, effort=effort, bench=bench)
+    for number in range(len(operators)):
+        found = refused[number] if number in refused else next(seen)
+        yield found if isinstance(found, MeasurementError) else found[1]
 
 
 def profile_network(
@@ -73,23 +100,14 @@ def profile_network(
     cache: ArtefactCache,
     *,
     effort: Effort = Effort(),
-    affinity: Sequence[int] | None = None,
-    worker_command: Sequence[str] | None = None,
+    bench: Bench | None = None,
 ) -> NetworkProfile:
     """Where the time of `network` goes under `condition`, operator by operator.
 
     Raises:
         UnavailableError, UnsupportedOperatorError, MeasurementError: As `profile_operator`.
     """
-    profile = profile_operator(
-        network,
-        condition,
-        cache,
-        effort=effort,
-        affinity=affinity,
-        worker_command=worker_command,
-    )
-    return split(profile, network)
+    return split(profile_operator(network, condition, cache, effort=effort, bench=bench), network)
 
 
 def split(profile: Profile, network: Chain | Dag) -> NetworkProfile:
@@ -103,14 +121,19 @@ def split(profile: Profile, network: Chain | Dag) -> NetworkProfile:
     Args:
         profile: Of the artefact of `network`.
         network: What was profiled.
+
+    Raises:
+        MeasurementError: The profile does not tell operators apart: a delegate ran several at
+            once, or it is not known which node executes one.
     """
     owners, macs = _owners(network)
+    _refuse_what_is_not_told(profile, owners, macs)
     part_ms = [0.0] * len(network.operators)
     layout_ms = [0.0] * len(network.operators)
     waiting: list[ProfiledNode] = []
     last = 0
     for node in profile.nodes:
-        values = [int(m[1]) for name in node.fused if (m := _VALUE.match(name))]
+        values = _values(node)
         waiting.append(node)
         if not values:
             continue
@@ -121,6 +144,32 @@ def split(profile: Profile, network: Chain | Dag) -> NetworkProfile:
         waiting = []
     _add(waiting, last, part_ms, layout_ms)
     return NetworkProfile(profile, tuple(part_ms), tuple(layout_ms))
+
+
+def _refuse_what_is_not_told(
+    profile: Profile, owners: dict[int, int], macs: dict[int, int]
+) -> None:
+    told: set[int] = set()
+    for node in profile.nodes:
+        values = _values(node)
+        told.update(owners[value] for value in values)
+        if node.is_delegate and len({owners[value] for value in values}) > 1:
+            raise MeasurementError(
+                f"{node.kind} runs several operators at once, and the profile tells their time as "
+                "one: it cannot be split. Choose another delegate, a build whose delegate tells "
+                "of its operators, or another method in the device card."
+            )
+    if missing := {part for value, part in owners.items() if macs[value]} - told:
+        raise MeasurementError(
+            f"The profile does not tell which of its nodes execute {len(missing)} operators of "
+            "the network: the runtime names or counts them in a way that is not known. Choose "
+            "another method in the device card."
+        )
+
+
+def _values(node: ProfiledNode) -> list[int]:
+    """Numbers of the graph's values that `node` makes."""
+    return [int(found[1]) for name in node.fused if (found := _VALUE.match(name))]
 
 
 def _add(

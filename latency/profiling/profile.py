@@ -31,6 +31,7 @@ class ProfiledNode:
         moved_bytes: Of the tensors and weights that it reads and writes, each once; None where
             shapes are not known.
         bound_ms: No device of this speed is faster (see `roofline.py`); None where not known.
+        is_delegate: Whether it is all that a delegate runs at once, told as one.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ProfiledNode:
     moved_bytes: int | None = None
     bound_ms: float | None = None
     flags: frozenset[Flag] = frozenset()
+    is_delegate: bool = False
 
     @property
     def bound_share(self) -> float | None:

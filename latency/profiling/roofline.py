@@ -29,6 +29,8 @@ from ..condition import Condition, Method, Precision
 from ..graph.ir import Graph, GraphBuilder
 from ..graph.quantise import calibrate
 from ..runtimes import runtimes
+from .bench import Bench
+from .here import HereBench
 from .passes import ask_times_ms
 from .profile import ProfiledNode
 
@@ -81,34 +83,43 @@ class Roofline:
 
 
 def find_roofline(
-    condition: Condition, folder: Path, *, affinity: Sequence[int] | None = None
+    condition: Condition,
+    folder: Path,
+    *,
+    affinity: Sequence[int] | None = None,
+    bench: Bench | None = None,
 ) -> Roofline:
-    """The roofline of this machine under `condition`: that in `folder`, or a new one put there.
+    """The roofline of a machine under `condition`: that in `folder`, or a new one put there.
 
     There is a file for each condition and each environment (machine, packages).
 
     Args:
         condition: Under which; its batch, method and device's name do not matter.
         folder: Of rooflines.
-        affinity: CPUs that the process that measures is pinned to.
+        affinity: CPUs that what measures is pinned to.
+        bench: The machine; None is this one.
 
     Raises:
         UnavailableError: The runtime has no profiler, or a package is missing.
         MeasurementError: A model of the measurement cannot be run.
     """
-    if stored := stored_roofline(condition, folder, affinity=affinity):
+    if stored := stored_roofline(condition, folder, affinity=affinity, bench=bench):
         return stored
-    general, place = _general(condition), _place(condition, affinity)
-    roofline = measure_roofline(general, affinity=affinity)
+    general, place = _general(condition), _place(condition, affinity, bench)
+    roofline = measure_roofline(general, bench=bench or HereBench(affinity))
     write_json(folder / _file_name(place), {**place, "roofline": roofline.to_json()})
     return roofline
 
 
 def stored_roofline(
-    condition: Condition, folder: Path, *, affinity: Sequence[int] | None = None
+    condition: Condition,
+    folder: Path,
+    *,
+    affinity: Sequence[int] | None = None,
+    bench: Bench | None = None,
 ) -> Roofline | None:
     """The roofline that `find_roofline` put into `folder`; None if there is none to read."""
-    path = folder / _file_name(_place(condition, affinity))
+    path = folder / _file_name(_place(condition, affinity, bench))
     if not path.exists():
         return None
     try:
@@ -122,11 +133,13 @@ def _general(condition: Condition) -> Condition:
     return replace(condition, device="", batch=1, method=Method.BLOCK)
 
 
-def _place(condition: Condition, affinity: Sequence[int] | None) -> dict[str, Any]:
+def _place(
+    condition: Condition, affinity: Sequence[int] | None, bench: Bench | None
+) -> dict[str, Any]:
     """All that a stored roofline is of."""
     return {
         "condition": _general(condition).to_json(),
-        "environment": fingerprint(),
+        "environment": fingerprint() if bench is None else dict(bench.environment),
         "schema": _SCHEMA,
         "affinity": None if affinity is None else list(affinity),
     }
@@ -136,8 +149,8 @@ def _file_name(place: dict[str, Any]) -> str:
     return f"{sha256_of(canonical_json(place))[:32]}.json"
 
 
-def measure_roofline(condition: Condition, *, affinity: Sequence[int] | None = None) -> Roofline:
-    """The roofline of this machine under `condition`, measured now in a process of its own.
+def measure_roofline(condition: Condition, *, bench: Bench | None = None) -> Roofline:
+    """The roofline of a machine under `condition`, measured now; `bench` None is this machine.
 
     Raises:
         UnavailableError: The runtime has no profiler, or a package is missing.
@@ -155,7 +168,7 @@ def measure_roofline(condition: Condition, *, affinity: Sequence[int] | None = N
                 path = Path(name) / f"{index}-{length}{runtime.suffix}"
                 path.write_bytes(_written(probe.graph(length), condition))
                 paths.append(path)
-        times_ms = ask_times_ms(paths, condition, affinity=affinity)
+        times_ms = ask_times_ms(paths, condition, bench=bench)
     rates = [
         probe.work * (_LONG - _SHORT) / _positive(long_ms - short_ms, probe)
         for probe, short_ms, long_ms in zip(probes, times_ms[::2], times_ms[1::2], strict=True)

@@ -77,7 +77,7 @@ def test_a_file_of_any_origin(elat, foreign):
 
 def test_a_network_by_name_with_bounds_and_a_store(elat, tmp_path, monkeypatch):
     # A roofline takes half a minute: this one is made up, and of no machine.
-    def times_ms(paths, condition, *, affinity=None):
+    def times_ms(paths, condition, *, bench=None):
         return [float(i) + 1 for i in range(len(paths))]
 
     monkeypatch.setattr(roofline, "ask_times_ms", times_ms)

@@ -104,3 +104,17 @@ def test_an_operator_of_unknown_name_takes_what_is_left_over(tflite, ran):
         ("CONV_2D", ["x", "w1"], "a"), ("CUMSUM", ["a", "w2"], "b"), ("CONV_2D", ["b", "w3"], "c")
     )
     assert align(given, executed(ran, CONV, "Cumulative (NC)", CONV)) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("kinds", [[CONV], [CONV, "Add (ND)", CONV, CONV]])
+def test_counts_that_do_not_agree_tell_nothing(tflite, ran, kinds):
+    # The program of a phone may be of any age: which convolution is which is not guessed.
+    given = tflite(
+        ("CONV_2D", ["x", "w1"], "a"), ("ADD", ["a", "x"], "b"), ("CONV_2D", ["b", "w2"], "c")
+    )
+    found = covers(given, executed(ran, *kinds))
+    assert [(cover.owned, cover.nodes, cover.is_layout) for cover in found] == [
+        ((), (), False) for _ in kinds
+    ]
+    ops = [*executed(ran, *kinds), ran("2", "CONV_2D", original=2)]
+    assert [cover.nodes for cover in covers(given, ops)][-1] == (2,)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from elat.core.errors import MeasurementError
 from elat.latency.operators.add import Add
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.conv import Conv
@@ -58,3 +61,19 @@ def test_free_operators_take_no_time():
     network = Chain((WIDE, Zero(8, 6), NARROW))
     found = split(profile((["t1"], 1.0, False), (["t2"], 2.0, False)), network)
     assert found.part_ms == (1.0, 0.0, 2.0)
+
+
+def test_a_delegate_that_ran_several_operators_at_once_is_not_split():
+    whole = profile((["t1", "t2"], 3.0, False))
+    whole = replace(whole, nodes=(replace(whole.nodes[0], is_delegate=True),))
+    with pytest.raises(MeasurementError, match="several operators at once"):
+        split(whole, Chain((WIDE, NARROW)))
+    # One operator alone is all its own.
+    alone = profile((["t1"], 3.0, False))
+    alone = replace(alone, nodes=(replace(alone.nodes[0], is_delegate=True),))
+    assert split(alone, Chain((WIDE,))).part_ms == (3.0,)
+
+
+def test_an_operator_that_no_node_is_known_to_execute_is_not_given_a_share():
+    with pytest.raises(MeasurementError, match="which of its nodes execute 1 operators"):
+        split(profile((["t1"], 1.0, False), ([], 2.0, False)), Chain((WIDE, NARROW)))

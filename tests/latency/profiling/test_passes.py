@@ -24,9 +24,11 @@ from elat.latency.operators.global_pool import GlobalPool
 from elat.latency.operators.linear import Linear
 from elat.latency.operators.mbconv import MBConv
 from elat.latency.profiling import litert
+from elat.latency.profiling.bench import Effort
+from elat.latency.profiling.here import HereBench
 from elat.latency.profiling.model_file import read_model
 from elat.latency.profiling.parts import profile_network
-from elat.latency.profiling.passes import Effort, profile_file, unavailable_reason
+from elat.latency.profiling.passes import profile_file, unavailable_reason
 from elat.latency.profiling.profilers import profilers
 
 QUICK = Effort(runs=5, processes=1)
@@ -97,7 +99,7 @@ def test_a_segmentation_fault_is_a_sentence(tmp_path):
             path,
             condition_of("local-ort"),
             effort=QUICK,
-            worker_command=[sys.executable, "-c", crash],
+            bench=HereBench(command=[sys.executable, "-c", crash]),
         )
 
 

@@ -24,7 +24,7 @@ def scripted(monkeypatch):
     """Answers as a machine of 1e6 MACs and 1e5 bytes a ms would; counts how often it is asked."""
     asked = []
 
-    def times_ms(paths, condition, *, affinity=None):
+    def times_ms(paths, condition, *, bench=None):
         asked.append(paths)
         times = []
         for sizes in roofline._CONVOLUTIONS:
@@ -66,7 +66,7 @@ def test_a_damaged_file_is_replaced(tmp_path, condition, scripted):
 
 
 def test_a_longer_chain_that_takes_less_is_an_error(condition, monkeypatch):
-    def backwards(paths, condition, *, affinity=None):
+    def backwards(paths, condition, *, bench=None):
         return [float(len(paths) - i) for i in range(len(paths))]
 
     monkeypatch.setattr(roofline, "ask_times_ms", backwards)
