@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,11 @@ class Workshop:
         }
 
 
+def engine_name(identity: Mapping[str, Any]) -> str:
+    """The name of the folder of the engine that `identity` decides."""
+    return f"trtexec-{sha256_of(canonical_json(identity))[:32]}"
+
+
 def find_engine(model: Path, workshop: Workshop) -> StoredEngine:
     """The engine of the ONNX file `model`, built now unless it was built before.
 
@@ -72,21 +77,57 @@ def find_engine(model: Path, workshop: Workshop) -> StoredEngine:
     identity = workshop.identity(model.read_bytes())
     return kept_engine(
         model,
-        f"trtexec-{sha256_of(canonical_json(identity))[:32]}",
+        engine_name(identity),
         lambda made: _build(model.absolute(), workshop, identity, made),
     )
 
 
-def ensure_built_here(engine: StoredEngine, finished: Finished) -> None:
-    """Refuse to measure `engine` on another GPU than it was built on.
+def describe(
+    identity: Mapping[str, Any],
+    plan: tuple[str, int],
+    finished: Finished,
+    timing_cache: tuple[str, str],
+) -> dict[str, Any]:
+    """The description of an engine that `finished` has built.
+
+    Args:
+        identity: All that decides it.
+        plan: Its hash and its bytes.
+        finished: The run of trtexec.
+        timing_cache: Hashes of what the builder had measured before and after.
+    """
+    before, after = timing_cache
+    return {
+        **identity,
+        "sha256": plan[0],
+        "bytes": plan[1],
+        "build_s": finished.wall_ms / 1e3,
+        "device": finished.told(_DEVICE),
+        "command": list(finished.command),
+        "timing_cache": {"before": before, "after": after},
+    }
+
+
+def no_engine(command: Sequence[str]) -> MeasurementError:
+    """The error that says that a build left no engine."""
+    return MeasurementError(f"{' '.join(command)} ended well and wrote no engine.")
+
+
+def ensure_built_here(description: Mapping[str, Any], where: str, finished: Finished) -> None:
+    """Refuse to measure an engine on another GPU than it was built on.
+
+    Args:
+        description: How it came to be.
+        where: The folder that holds it, as people find it.
+        finished: A run of it.
 
     Raises:
         MeasurementError: The GPU that it ran on is another one.
     """
-    built_on, ran_on = engine.description["device"], finished.told(_DEVICE)
+    built_on, ran_on = description["device"], finished.told(_DEVICE)
     if None not in (built_on, ran_on) and built_on != ran_on:
         raise MeasurementError(
-            f"{engine.folder} was built on {built_on}, and this is {ran_on}. Delete the folder."
+            f"{where} was built on {built_on}, and this is {ran_on}. Delete the folder."
         )
 
 
@@ -131,18 +172,10 @@ def _build(model: Path, workshop: Workshop, identity: dict[str, Any], folder: Pa
     except FileNotFoundError:
         plan = b""
     if not plan:
-        raise MeasurementError(f"{' '.join(command)} ended well and wrote no engine.")
+        raise no_engine(command)
     _drop_unreadable(folder / LAYERS)
-    description = {
-        **identity,
-        "sha256": sha256_of(plan),
-        "bytes": len(plan),
-        "build_s": finished.wall_ms / 1e3,
-        "device": finished.told(_DEVICE),
-        "command": command,
-        "timing_cache": {"before": before, "after": _hash_of(cache)},
-    }
-    write_json(folder / DESCRIPTION, description)
+    told = describe(identity, (sha256_of(plan), len(plan)), finished, (before, _hash_of(cache)))
+    write_json(folder / DESCRIPTION, told)
 
 
 def _hash_of(path: Path) -> str:

@@ -85,17 +85,37 @@ def run_trtexec(
     with _started(command, folder, log) as process:
         while process.poll() is None:
             if time.monotonic() - before > limit_s:
-                raise MeasurementError(
-                    f"trtexec did not end within {limit_s:g} s and was ended. {_said(log)}"
-                )
+                raise hung(limit_s, log.read_text(errors="replace"))
             beat()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_BEAT_S)
     wall_ms = 1e3 * (time.monotonic() - before)
-    text = log.read_text(errors="replace")
-    if process.returncode != 0 or "&&&& FAILED" in text:
-        raise _failure(process.returncode, text)
-    return Finished(tuple(command), text, wall_ms)
+    return concluded(command, process.returncode, log.read_text(errors="replace"), wall_ms)
+
+
+def concluded(command: Sequence[str], code: int, log: str, wall_ms: float) -> Finished:
+    """A run of `command` that has ended, where it went well.
+
+    Args:
+        command: The program and its arguments.
+        code: Its exit code; negative for the signal that ended it.
+        log: What it printed.
+        wall_ms: From its start to its end.
+
+    Raises:
+        UnsupportedOperatorError: The parser refuses the model, or there is no kernel for a node.
+        MeasurementError: It failed in another way.
+    """
+    if code != 0 or "&&&& FAILED" in log:
+        raise _failure(code, log)
+    return Finished(tuple(command), log, wall_ms)
+
+
+def hung(limit_s: float, log: str) -> MeasurementError:
+    """The error that says that a run which printed `log` had to be ended after `limit_s`."""
+    return MeasurementError(
+        f"trtexec did not end within {limit_s:g} s and was ended. {_last_words(log)}"
+    )
 
 
 @contextmanager
@@ -136,10 +156,6 @@ def _ended(code: int) -> str:
         return f"trtexec was ended by {signal.Signals(-code).name}"
     except ValueError:
         return f"trtexec was ended by signal {-code}"
-
-
-def _said(log: Path) -> str:
-    return _last_words(log.read_text(errors="replace"))
 
 
 def _last_words(log: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....core.errors import MeasurementError
 from ...artefacts import Artefact, read_artefact
@@ -18,7 +17,6 @@ from ...imports.trtexec_layers import precisions_of
 from ...imports.trtexec_times import WARM_UP_MS
 from ...protocol import Protocol
 from ...sample import Sample
-from ..engines import PLAN, StoredEngine
 from ..tensors import TensorInfo
 from .command import (
     OUTPUTS,
@@ -29,14 +27,12 @@ from .command import (
     ensure_heeded,
     run_command,
 )
-from .engines import Workshop, ensure_built_here, find_engine
+from .engines import Workshop, ensure_built_here
+from .host import Host, LaidOut
 from .model_file import read_ends, read_output
-from .process import Finished, run_trtexec
+from .process import Finished
 from .times import median_ms, read_samples
 from .tool import Tool
-
-if TYPE_CHECKING:
-    from ...graph.ir import Array
 
 TRIAL = 20
 """Inferences of the run that checks the output; their median tells how many the launch gets."""
@@ -57,10 +53,12 @@ class Bench:
     """What times cases under one condition.
 
     Attributes:
+        host: Where `tool` runs.
         gpu: What the driver tells of the GPU; nothing where it cannot be asked.
         beat: Called twice a second while trtexec is at work.
     """
 
+    host: Host
     tool: Tool
     options: TrtexecOptions
     condition: Condition
@@ -86,9 +84,20 @@ class Bench:
         Raises:
             MeasurementError: It fails or hangs, or its settings were others.
         """
-        finished = run_trtexec(command, folder, self.protocol.timeout_s, self.beat)
+        finished = self.host.run(command, folder, self.protocol.timeout_s, self.beat)
         ensure_heeded(finished.log, command, mode)
         return finished
+
+    def content(self, path: Path) -> bytes:
+        """What trtexec wrote to the file `path`, where it ran.
+
+        Raises:
+            MeasurementError: It wrote none.
+        """
+        try:
+            return self.host.content(path)
+        except FileNotFoundError:
+            raise MeasurementError(f"trtexec ended well and wrote no {path.name}.") from None
 
 
 @dataclass(frozen=True)
@@ -127,13 +136,10 @@ def time_case(folder: Path, slices: int, bench: Bench) -> Timed:
     started = datetime.now(UTC).isoformat()
     artefact = read_artefact(folder)
     ends = read_ends(artefact.model_path)
-    engine = find_engine(artefact.model_path, bench.workshop)
-    with tempfile.TemporaryDirectory(prefix="elat-trtexec-") as name:
-        scratch = Path(name)
-        inputs = _write_inputs(artefact, ends, scratch)
-        checked, output_error, first = _check(artefact, ends[-1], engine, inputs, bench, scratch)
+    with bench.host.lay_out(artefact, ends, bench.workshop) as laid:
+        checked, output_error, first = _check(artefact, ends[-1], laid, bench)
         iterations = iterations_for(median_ms(first[len(first) // 2 :]), slices, bench.protocol)
-        launched, samples = _launch(engine, inputs, iterations, bench, scratch)
+        launched, samples = _launch(laid, iterations, bench)
     return Timed(
         started_utc=started,
         init_ms=1e3 * float(checked.told(_LOADED_S) or 0.0) or checked.wall_ms,
@@ -142,7 +148,7 @@ def time_case(folder: Path, slices: int, bench: Bench) -> Timed:
         is_warm=is_steady(samples, bench.protocol.agreement),
         output_error=output_error,
         samples=samples,
-        facts=_facts(engine, checked, launched),
+        facts=_facts(laid, checked, launched),
         gpu={key: told for key, form in _FACTS.items() if (told := launched.told(form))},
     )
 
@@ -163,27 +169,8 @@ def is_steady(samples: Sequence[Sample], agreement: float) -> bool:
     return abs(early - late) <= agreement * min(early, late)
 
 
-def _write_inputs(artefact: Artefact, ends: Sequence[TensorInfo], folder: Path) -> dict[str, str]:
-    """The file in `folder` of each input, which holds the artefact's values."""
-    given = ends[:-1]
-    if len(given) != len(artefact.inputs):
-        raise MeasurementError(
-            f"{artefact.model_path} takes {len(given)} inputs, got {len(artefact.inputs)}."
-        )
-    files = {}
-    for index, (info, array) in enumerate(zip(given, artefact.inputs, strict=True)):
-        files[info.name] = f"input{index}.bin"
-        (folder / files[info.name]).write_bytes(info.encoded(array).tobytes())
-    return files
-
-
 def _check(
-    artefact: Artefact,
-    output: TensorInfo,
-    engine: StoredEngine,
-    inputs: Mapping[str, str],
-    bench: Bench,
-    folder: Path,
+    artefact: Artefact, output: TensorInfo, laid: LaidOut, bench: Bench
 ) -> tuple[Finished, float, tuple[Sample, ...]]:
     """A first run, how far its output is from torch's, and its samples, the very first among them.
 
@@ -192,54 +179,34 @@ def _check(
         MeasurementError: trtexec fails, hangs, or writes nothing readable.
     """
     mode = Mode.of(bench.options).with_transfers()
-    plan = engine.folder.absolute() / PLAN
-    command = check_command(bench.tool, mode, bench.options.gpu, plan, inputs, TRIAL)
-    finished = bench.run(command, mode, folder)
-    ensure_built_here(engine, finished)
-    error = artefact.check(_output(folder / OUTPUTS, output))
-    times = _content(folder / TIMES)
-    (folder / TIMES).unlink()
+    command = check_command(bench.tool, mode, bench.options.gpu, laid.plan, laid.inputs, TRIAL)
+    finished = bench.run(command, mode, laid.folder)
+    ensure_built_here(laid.description, laid.where, finished)
+    error = artefact.check(read_output(bench.content(laid.folder / OUTPUTS), output))
+    times = bench.content(laid.folder / TIMES)
     return finished, error, read_samples(times, bench.condition.interval, 0)
 
 
-def _launch(
-    engine: StoredEngine,
-    inputs: Mapping[str, str],
-    iterations: int,
-    bench: Bench,
-    folder: Path,
-) -> tuple[Finished, tuple[Sample, ...]]:
+def _launch(laid: LaidOut, iterations: int, bench: Bench) -> tuple[Finished, tuple[Sample, ...]]:
     mode = Mode.of(bench.options)
-    plan = engine.folder.absolute() / PLAN
     warm_up_ms = int(max(WARM_UP_MS, bench.protocol.warmup_min_ms))
     command = run_command(
-        bench.tool, mode, bench.options.gpu, plan, inputs, iterations, warm_up_ms
+        bench.tool, mode, bench.options.gpu, laid.plan, laid.inputs, iterations, warm_up_ms
     )
-    finished = bench.run(command, mode, folder)
-    times = _content(folder / TIMES)
+    finished = bench.run(command, mode, laid.folder)
+    times = bench.content(laid.folder / TIMES)
     return finished, read_samples(times, bench.condition.interval, warm_up_ms)
 
 
-def _output(path: Path, info: TensorInfo) -> Array:
-    return read_output(_content(path), info)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise MeasurementError(f"trtexec ended well and wrote no {path.name}.") from None
-
-
-def _facts(engine: StoredEngine, *runs: Finished) -> dict[str, Any]:
+def _facts(laid: LaidOut, *runs: Finished) -> dict[str, Any]:
     """What is to be noted of an engine and of the commands that ran it."""
-    description = engine.description
+    description = laid.description
     return {
         "engine": {
-            "sha256": engine.sha256,
+            "sha256": description["sha256"],
             "bytes": description["bytes"],
             "build_s": description["build_s"],
-            "precisions": precisions_of(engine.layers()),
+            "precisions": precisions_of(laid.layers),
         },
         "trtexec": {
             "commands": [description["command"], *(list(run.command) for run in runs)],

@@ -61,17 +61,32 @@ def find_trtexec(name: str = DEFAULT) -> Tool:
         changed_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise UnavailableError(f"{path} cannot be read: {error}.") from error
-    said = _said_by(path, changed_ns)
+    return read_tool(path, _said_by(path, changed_ns))
+
+
+def read_tool(path: Path, said: str, device: str = "", prefix: str = "") -> Tool:
+    """The program at `path`, which said `said` when it was asked for help.
+
+    Args:
+        path: On the machine where it runs.
+        said: All that it printed.
+        device: What that machine is called; empty for this one.
+        prefix: What people type ahead of a command for it.
+
+    Raises:
+        UnavailableError: It does not say its version, or one that is not known.
+    """
+    called = f"{path} on {device}" if device else f"{path}"
     version = read_version(said)
     if version is None:
         first = said.strip().partition("\n")[0][:_SHOWN] or "nothing"
         raise UnavailableError(
-            f"{path} does not say its version; it says {first!r}. A library may be missing: run "
-            f"{path} --help."
+            f"{called} does not say its version; it says {first!r}. A library may be missing: run "
+            f"{f'{prefix} {path}'.strip()} --help."
         )
     if version < OLDEST or version.major >= KNOWN_MAJORS.stop:
         raise UnavailableError(
-            f"{path} is of TensorRT {version}; elat knows the flags of trtexec {OLDEST.major}."
+            f"{called} is of TensorRT {version}; elat knows the flags of trtexec {OLDEST.major}."
             f"{OLDEST.minor} to {KNOWN_MAJORS.stop - 1}. Install one of these, and name it with "
             "options: {path: ...} in the device card."
         )

@@ -1,36 +1,41 @@
 """The process that times cases through trtexec; `python -m elat.latency.tensorrt.trtexec.worker`.
 
-It speaks the JSON lines of `elat.latency.worker`. A case is one launch of trtexec, checked before
-and answered at once; cases are taken one after another, so that the one named last is always the
-one that this process is busy with. There are no passes that a sentinel could be put into: launches
+It runs trtexec on its own machine; `far_worker.py` is the same for a device elsewhere. It speaks
+the JSON lines of `elat.latency.worker`. A case is one launch of trtexec, checked before and
+answered at once; cases are taken one after another, so that the one named last is always the one
+that this process is busy with. There are no passes that a sentinel could be put into: launches
 have none. A card's affinity holds for trtexec, too.
 """
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
-from functools import partial
-from typing import TextIO
+from typing import Any, TextIO
 
 from ....core.config import parse
 from ....core.errors import ConfigError, MeasurementError
-from ....devices.state import state
 from ...condition import Cache
 from ...launch import Launch
 from ...request import CASE_ERRORS, Request, described
-from ...runtimes import Runtime, runtimes
 from ...serving import Server, serve_standard_streams
-from ...worker import pin
 from .command import TrtexecOptions
-from .engines import identity_of
+from .here import HereHost
+from .host import Host
 from .timing import Bench, Timed, time_case
-from .tool import Tool, find_trtexec
+from .tool import Tool
 
 _NO_ENERGY = "trtexec has no slice that a meter could be read around; use the runtime tensorrt."
 
 
 class TrtexecWorker(Server):
-    """Takes a launch of trtexec for each case."""
+    """Takes a launch of trtexec for each case, on `host`."""
+
+    def __init__(self, out: TextIO, host: Host) -> None:
+        super().__init__(out)
+        self._host = host
+        self._lock = threading.Lock()
+        self._at = ""
 
     def _answer_request(self, request: Request) -> None:
         """Time the group's cases one after another, and answer each."""
@@ -40,24 +45,32 @@ class TrtexecWorker(Server):
                 "trtexec cannot sweep the GPU's cache between inferences; measure cold caches "
                 "with the runtime tensorrt, or set cache: hot in the device card."
             )
-        pin(request.affinity)
-        options = parse(TrtexecOptions, dict(condition.options), "trtexec options")
-        tool = _tool_of(options, condition.runtime_version)
-        runtime = runtimes[condition.runtime]()
-        gpu = identity_of(options.gpu)
-        for case, folder, slices in request.cases:
-            beat = partial(self._say, {"at": case, "phase": "load"})
-            beat()
-            bench = Bench(tool, options, condition, request.protocol, gpu, beat)
-            try:
-                timed = time_case(folder, slices, bench)
-            except CASE_ERRORS as error:
-                self._say({"case": case, "error": described(error)})
-            else:
-                self._answer(case, timed, request, runtime)
+        self._at = request.cases[0][0] if request.cases else ""
+        with self._host.signs_of_life(self._beat):
+            self._host.pin(request.affinity)
+            options = parse(TrtexecOptions, dict(condition.options), "trtexec options")
+            tool = _tool_of(self._host, options, condition.runtime_version)
+            gpu = self._host.identity(options.gpu)
+            bench = Bench(self._host, tool, options, condition, request.protocol, gpu, self._beat)
+            for case, folder, slices in request.cases:
+                self._at = case
+                self._beat()
+                try:
+                    timed = time_case(folder, slices, bench)
+                except CASE_ERRORS as error:
+                    self._say({"case": case, "error": described(error)})
+                else:
+                    self._answer(case, timed, request)
         self._group += 1
 
-    def _answer(self, case: str, timed: Timed, request: Request, runtime: Runtime) -> None:
+    def _beat(self) -> None:
+        self._say({"at": self._at, "phase": "load"})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            super()._say(message)
+
+    def _answer(self, case: str, timed: Timed, request: Request) -> None:
         self._order += 1
         launch = Launch(
             worker=f"{self._identity}/{self._group}",
@@ -71,10 +84,10 @@ class TrtexecWorker(Server):
             samples=timed.samples,
             energy=None if request.energy is None else {"error": _NO_ENERGY},
         )
-        environment = runtime.environment(request.condition)
+        environment = self._host.environment(request.condition)
         # What the driver tells comes first: it names the GPU where trtexec only numbers it.
         environment["gpu"] = {**timed.gpu, **environment.get("gpu", {})}
-        found = state() | runtime.state(request.condition) | timed.facts
+        found = self._host.state(request.condition) | timed.facts
         self._say(
             {
                 "case": case,
@@ -85,14 +98,14 @@ class TrtexecWorker(Server):
         )
 
 
-def _tool_of(options: TrtexecOptions, version: str) -> Tool:
-    """The program of `options`.
+def _tool_of(host: Host, options: TrtexecOptions, version: str) -> Tool:
+    """The program of `options` on `host`.
 
     Raises:
         UnavailableError: It is not here.
         MeasurementError: It is of another version than the condition says.
     """
-    tool = find_trtexec(options.path)
+    tool = host.tool(options.path)
     if str(tool) != version:
         raise MeasurementError(
             f"{tool.path} is {tool}, and what is measured is of {version}. Start the measurement "
@@ -104,7 +117,7 @@ def _tool_of(options: TrtexecOptions, version: str) -> Tool:
 def serve(stdin: TextIO, stdout: TextIO) -> None:
     """Answer the requests on `stdin` until it ends; a parent that is gone ends it, too."""
     with suppress(BrokenPipeError):
-        TrtexecWorker(stdout).serve(iter(stdin))
+        TrtexecWorker(stdout, HereHost()).serve(iter(stdin))
 
 
 def main() -> None:
