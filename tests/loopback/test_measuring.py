@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 
 from elat.cli.app import app
 from elat.core.artefact import elat_home
-from elat.core.errors import DeviceSetAsideError, UnavailableError
+from elat.core.errors import ConfigError, DeviceSetAsideError, UnavailableError
 from elat.devices.device import Device, find_device
 from elat.flows.inventory import examine_device
 from elat.flows.measuring import Campaign, default_cache, measure_cases
@@ -33,6 +34,7 @@ from elat.latency.operators.mbconv import MBConv
 from elat.latency.protocol import SCREEN
 from elat.latency.sample import Clock
 from elat.latency.store import MeasurementStore, open_store
+from elat.latency.table import read_table
 
 from ..devices.phone.texts import write_cool_programs
 from . import sshd
@@ -61,7 +63,7 @@ QUICK = replace(
 class Loop:
     """A device that is this machine, reached in one of the ways, and its work folder."""
 
-    section: dict[str, object]
+    section: dict[str, Any]
     folder: Path
     program: Path
 
@@ -367,3 +369,61 @@ def test_the_doctor_says_what_is_wrong_with_the_program(loop_adb):
     (found,) = examine_device(device)
     assert (found.name, found.status) == ("program", "fail")
     assert "built for another processor" in found.found
+
+
+NASTY = "we ird/$(touch owned)/`touch owned`;touch owned&|'\"*?[x]#~!-rf é"
+
+
+@pytest.mark.parametrize("way", ["loop_ssh", "loop_adb"])
+def test_metacharacters_in_cards_are_names(request, way, store, tmp_path):
+    loop = request.getfixturevalue(way)
+    folder, program = tmp_path / "far" / NASTY, tmp_path / "here" / NASTY
+    program.parent.mkdir(parents=True)
+    loop.program = program
+    section = "ssh" if way == "loop_ssh" else "transport"
+    changed = {**loop.section[section], "folder": str(folder)}
+    device = loop.card(**{section: changed})
+    assert failures(device, store) == []
+    assert {path.name for path in folder.iterdir()} == {"models", "programs"}
+    assert not list(tmp_path.rglob("owned"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "../loop"},
+        {"id": "loop\nx"},
+        {"transport": {"serial": "-s x"}},
+        {"transport": {"serial": "a;b"}},
+        {"transport": {"serial": "a", "folder": "relative"}},
+        {"transport": {"serial": "a", "folder": "/a\nb"}},
+        {"program": {"path": "a", "surplus": 1}},
+        {"runtime": {"name": "benchmark_model", "options": {"delegate": "gpu --help"}}},
+        {"runtime": {"name": "benchmark_model", "options": {"accelerator": "a b"}}},
+        {"runtime": {"name": "benchmark_model", "options": {"flags": "--x"}}},
+        {"runtime": {"name": "benchmark_model", "precision": "bf16"}},
+    ],
+    ids=str,
+)
+def test_cards_that_say_what_no_card_may_are_refused(loop_adb, store, changes):
+    with pytest.raises(ConfigError):
+        failures(loop_adb.card(**changes), store)
+
+
+@pytest.mark.parametrize("folder", ["/", "/a/../b", "/a//b", "/a/./b"])
+def test_work_folders_that_lead_elsewhere_are_refused(loop_adb, store, folder):
+    section = {**loop_adb.section["transport"], "folder": folder}
+    with pytest.raises(ConfigError, match="work folder"):
+        failures(loop_adb.card(transport=section), store)
+
+
+@pytest.mark.slow
+def test_a_whole_space_is_measured_over_adb(loop_adb, tmp_path):
+    loop_adb.card()
+    store, table = str(tmp_path / "cli.db"), tmp_path / "table.yaml"
+    asked = ["--device", "loop", "--space", "proxyless-tiny", "--store", store]
+    done = CliRunner().invoke(app, ["measure", *asked, "--protocol", "screen"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["table", *asked, "--out", str(table)])
+    assert done.exit_code == 0, done.output
+    assert len(read_table(table)) == 35
