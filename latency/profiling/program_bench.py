@@ -61,7 +61,7 @@ def open_program_bench(device: Device) -> Iterator[ProgramBench]:
                 "method block, slope, isolated or in_situ."
             )
         who = found.patience.persist(partial(identify, found.transport))
-        yield ProgramBench(device, found, flags, {"device": who})
+        yield ProgramBench(device, found, flags, who)
 
 
 @dataclass(frozen=True)
