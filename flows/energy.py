@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 
 from ..core.errors import ConfigError
-from ..devices.device import Device, DeviceKind, card_there
+from ..devices.device import Device, card_there
 from ..devices.energy.detect import open_meter
-from ..latency.condition import Cache, Condition, runtime_section
+from ..latency.condition import Cache, Condition
 from ..latency.energy import Energy, EnergyOrder, energy_of
 from ..latency.operators import Operator
-from ..latency.runtimes import runtimes
+from ..latency.profiling.opening import is_on_board
 from ..latency.store import MeasurementStore
 
 
@@ -36,7 +36,7 @@ def find_metering(device: Device) -> Metering:
         UnavailableError: The card's meter is not there, or this user cannot read it; or the board
             does not answer.
     """
-    is_there = _is_board(device)
+    is_there = is_on_board(device)
     if not device.is_here and not is_there:
         return Metering(None, None)
     if Condition.of(device).cache is Cache.COLD:
@@ -48,12 +48,6 @@ def find_metering(device: Device) -> Metering:
     if name is None:
         return Metering(None, None)
     return Metering(EnergyOrder(power=device.power, gpu=device.gpu), name)
-
-
-def _is_board(device: Device) -> bool:
-    """Whether workers run on another machine, beside its meter."""
-    is_driven_from_here = runtimes[runtime_section(device).name].is_driven_from_here
-    return device.kind is DeviceKind.SSH and not is_driven_from_here
 
 
 def _named_here(device: Device) -> str | None:

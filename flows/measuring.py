@@ -27,9 +27,8 @@ from ..latency.operators.chain import Chain
 from ..latency.operators.dag import Dag
 from ..latency.place import Place
 from ..latency.profiling.bench import Effort
-from ..latency.profiling.opening import is_driven_from_here, open_bench
+from ..latency.profiling.opening import open_bench, unopened_reason
 from ..latency.profiling.parts import profile_operators, split
-from ..latency.profiling.passes import unavailable_reason
 from ..latency.profiling.profile import Profile
 from ..latency.protocol import Protocol
 from ..latency.request import error_class
@@ -98,7 +97,7 @@ def measure_operators(campaign: Campaign, subjects: Subjects) -> Iterator[Progre
     """
     method = METHODS[campaign.condition.method]
     cases, profiled = method.cases(subjects), method.profiled(subjects)
-    if profiled and (reason := unavailable_reason(campaign.condition)):
+    if profiled and (reason := unopened_reason(campaign.device, campaign.condition)):
         raise UnavailableError(
             f"The method `{campaign.condition.method}` needs profiles. {reason} Choose another "
             "method in the device card."
@@ -142,6 +141,10 @@ def _place(device: Device, condition: Condition) -> AbstractContextManager[Place
         return open_program(device)
     if device.kind is not DeviceKind.SSH:
         return nullcontext()
+    if runtimes[condition.runtime].is_driven_on(device):
+        from ..latency.tensorrt.trtexec.place import open_trtexec
+
+        return open_trtexec(device, condition)
     from ..latency.remote.board import open_board
 
     return open_board(device, condition)
@@ -156,11 +159,6 @@ def profile_cases(campaign: Campaign, cases: tuple[Operator, ...]) -> Iterator[P
         UnavailableError: The runtime has no profiler, or it is not reachable here.
     """
     device = campaign.device
-    if cases and device.kind is DeviceKind.SSH and not is_driven_from_here(device):
-        raise UnavailableError(
-            f"Models are profiled on this machine alone, and {device.id} is another one; choose "
-            "the method block, slope, isolated or in_situ in its card."
-        )
     condition = campaign.condition.of_models
     known = campaign.store.profiles(condition)
     todo = [case for case in cases if case not in known]

@@ -17,7 +17,7 @@ from ..latency.measurement import Measurement
 from ..latency.methods import METHODS, Evidence, Subjects, TimingMethod
 from ..latency.operators import Operator
 from ..latency.operators.generate import roofline_ms
-from ..latency.profiling.passes import unavailable_reason
+from ..latency.profiling.opening import unopened_reason
 from ..latency.profiling.profile import Profile
 from ..reports.method_comparison import (
     COMPARISON,
@@ -62,7 +62,7 @@ class Comparison:
             space,
             sample_networks(space, networks, campaign.seed),
             subjects_of(space, Method.SAMPLED, campaign.seed),
-            unavailable_reason(campaign.condition),
+            unopened_reason(campaign.device, campaign.condition),
         )
 
     @property

@@ -17,9 +17,9 @@ from ..latency.operators.chain import Chain
 from ..latency.operators.dag import Dag
 from ..latency.profiling.bench import Bench, Effort
 from ..latency.profiling.model_file import ModelFile
-from ..latency.profiling.opening import is_driven_from_here, open_bench
+from ..latency.profiling.opening import open_bench, unopened_reason
 from ..latency.profiling.parts import split
-from ..latency.profiling.passes import profile_file, unavailable_reason
+from ..latency.profiling.passes import profile_file
 from ..latency.profiling.profile import Profile
 from ..latency.profiling.roofline import Roofline, find_roofline
 from ..latency.store import open_store
@@ -98,10 +98,10 @@ def profile_model(order: ProfileOrder) -> ProfiledModel:
         MeasurementError: The runtime refuses the model, or its profiler failed.
     """
     device = find_device(order.device)
-    if reason := _out_of_reach(device):
+    if reason := device.elsewhere_reason:
         raise UnavailableError(reason)
     condition = Condition.of(device).of_models
-    if reason := unavailable_reason(condition):
+    if reason := unopened_reason(device, condition):
         raise UnavailableError(reason)
     path = Path(order.model)
     is_file = _names_file(order.model)
@@ -128,11 +128,6 @@ def profile_model(order: ProfileOrder) -> ProfiledModel:
 def _names_file(text: str) -> bool:
     path = Path(text)
     return path.suffix in _FILES or (path.is_file() and path.suffix not in _NETWORK_FILES)
-
-
-def _out_of_reach(device: Device) -> str | None:
-    """Why models cannot be profiled there: what needs Python is profiled on this machine alone."""
-    return device.elsewhere_reason if is_driven_from_here(device) else device.not_here_reason
 
 
 def _parts(profile: Profile, network: Operator | None) -> tuple[Part, ...]:

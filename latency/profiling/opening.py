@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from ...devices.device import Device
+from ...devices.device import Device, DeviceKind
+from ..condition import Condition
 from ..runtimes import runtimes
 from .bench import Bench
 from .here import HereBench
+from .passes import cold_reason, unavailable_reason
+from .processes import no_profiler_reason
 
 
 def is_driven_from_here(device: Device) -> bool:
@@ -16,14 +19,30 @@ def is_driven_from_here(device: Device) -> bool:
     return name in runtimes and runtimes[name].is_driven_from_here
 
 
+def is_on_board(device: Device) -> bool:
+    """Whether elat's own processes profile on another machine, over ssh."""
+    return device.kind is DeviceKind.SSH and not is_driven_from_here(device)
+
+
+def unopened_reason(device: Device, condition: Condition) -> str | None:
+    """Why models of `device` cannot be profiled, as far as that is known without asking it."""
+    if is_on_board(device):
+        return cold_reason(condition) or no_profiler_reason(condition)
+    return unavailable_reason(condition)
+
+
 def open_bench(device: Device) -> AbstractContextManager[Bench]:
-    """Where models of `device` are profiled: on it through its program, or on this machine.
+    """Where models of `device` are profiled: on it, or on this machine.
 
     Raises:
         UnavailableError: The device is out of reach, in use, or cannot profile.
     """
-    if not is_driven_from_here(device):
-        return nullcontext(HereBench(device.affinity))
-    from .program_bench import open_program_bench
+    if is_driven_from_here(device):
+        from .program_bench import open_program_bench
 
-    return open_program_bench(device)
+        return open_program_bench(device)
+    if is_on_board(device):
+        from ..remote.bench import open_board_bench
+
+        return open_board_bench(device)
+    return nullcontext(HereBench(device.affinity))

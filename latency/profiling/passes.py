@@ -23,12 +23,19 @@ def unavailable_reason(condition: Condition, bench: Bench | None = None) -> str 
         bench: Where; None where that is still to be opened, so that a program on a device, which
             may be too old, is not asked.
     """
-    if condition.cache is not Cache.HOT:
-        return f"Profiles are of runs with warm caches; the condition has {condition.cache} ones."
+    if reason := cold_reason(condition):
+        return reason
     is_known = condition.runtime in runtimes
     if bench is None and is_known and runtimes[condition.runtime].is_driven_from_here:
         return None
     return (bench or HereBench()).unavailable_reason(condition)
+
+
+def cold_reason(condition: Condition) -> str | None:
+    """Why nothing is profiled under `condition`, wherever; None where something may be."""
+    if condition.cache is Cache.HOT:
+        return None
+    return f"Profiles are of runs with warm caches; the condition has {condition.cache} ones."
 
 
 def profile_file(

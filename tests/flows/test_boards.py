@@ -11,12 +11,10 @@ from elat.flows.building import BuildOrder, build
 from elat.flows.compared_sides import LiveDevice
 from elat.flows.fusing import FusionOrder, detect_fusion
 from elat.flows.inventory import describe_device
-from elat.flows.measuring import Campaign, default_cache, profile_cases
 from elat.flows.profiling import ProfileOrder, profile_model
 from elat.flows.verify import _others
-from elat.latency.operators.conv import Conv
-from elat.latency.protocol import SCREEN
-from elat.latency.store import open_store
+from elat.latency.condition import Cache, Condition, Method, Precision
+from elat.latency.remote.conditions import keep_condition
 
 CARD = """schema: 1
 id: pi
@@ -39,10 +37,9 @@ def card(tmp_path, monkeypatch):
     [
         lambda card: list(build(BuildOrder(str(card)), [])),
         lambda card: list(detect_fusion(FusionOrder(find_device(str(card))))),
-        lambda card: profile_model(ProfileOrder("mobilenet-v2", str(card))),
         lambda card: LiveDevice(find_device(str(card)), None).condition(),
     ],
-    ids=["build", "fusion", "profile", "compare"],
+    ids=["build", "fusion", "compare"],
 )
 def test_what_would_time_this_machine_refuses_a_board(card, act):
     with pytest.raises(UnavailableError, match=r"pi is another machine.*elat measure"):
@@ -58,11 +55,16 @@ def test_no_other_board_is_taken_for_the_same_machine_with_another_runtime(card)
     assert _others([find_device(str(card))]) == []
 
 
-def test_models_are_not_profiled_here_for_a_board(card, tmp_path):
-    with open_store(tmp_path / "store.db") as store:
-        run = Campaign(find_device(str(card)), SCREEN, store, default_cache(), seed=0)
-        with pytest.raises(UnavailableError, match="pi is another one"):
-            list(profile_cases(run, (Conv(3, 4, resolution=8, kernel=3),)))
+@pytest.mark.parametrize(
+    ("cache", "said"), [(Cache.HOT, r"nowhere\.invalid"), (Cache.COLD, "warm caches")]
+)
+def test_models_are_profiled_on_the_board_and_nowhere_else(card, cache, said):
+    device = find_device(str(card))
+    version, method = "onnxruntime 1.32.0", Method.KERNEL
+    known = Condition("pi", "onnxruntime", version, Precision.FP32, 1, 1, method, (), cache=cache)
+    keep_condition(device, known)
+    with pytest.raises(UnavailableError, match=said):
+        profile_model(ProfileOrder("resnet20", str(card), has_bounds=False))
 
 
 def test_a_board_is_listed_without_being_asked(card):

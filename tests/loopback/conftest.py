@@ -11,6 +11,7 @@ from elat.devices.transports import Link, Transport
 from elat.devices.transports.adb import AdbLink
 from elat.devices.transports.local import LocalLink
 from elat.devices.transports.ssh import SshLink
+from elat.latency.store import open_store
 
 from . import phone, sshd
 from .board import Loop
@@ -90,3 +91,9 @@ def loop(ssh_server, tmp_path, monkeypatch):
     monkeypatch.setenv("ELAT_HOME", str(tmp_path / "home"))
     ssh_server.cable.plug_in()
     return Loop(ssh_server, tmp_path / "work")
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path / "store.db") as opened:
+        yield opened

@@ -58,12 +58,6 @@ QUICK = replace(
 
 
 @pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path / "store.db") as opened:
-        yield opened
-
-
-@pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(patience, "PAUSES_S", (0.0, 0.0))
 
