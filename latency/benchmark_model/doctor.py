@@ -31,7 +31,9 @@ def examine_program(device: Device, *, sleep: Callable[[float], None] = time.sle
         with held(device, sleep=sleep) as bench:
             found = passed(name, f"{version} runs, as {bench.program} in the work folder")
     except ElatError as error:
-        return [failed(name, str(error), str(error).rpartition(": ")[2])]
+        _, has_repair, repair = str(error).rpartition("with: ")
+        typed = f"{transport_to(device).prefix} true".strip()
+        return [failed(name, str(error), repair if has_repair else typed)]
     if device.kind is not DeviceKind.SSH:
         return [found, *examine(device)]
     transport = transport_to(device)

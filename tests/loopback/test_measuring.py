@@ -23,8 +23,10 @@ from elat.cli.app import app
 from elat.core.artefact import elat_home
 from elat.core.errors import ConfigError, DeviceSetAsideError, UnavailableError
 from elat.devices.device import Device, find_device
+from elat.devices.transports.adb import AdbLink
 from elat.flows.inventory import examine_device
 from elat.flows.measuring import Campaign, default_cache, measure_cases
+from elat.latency.benchmark_model import place
 from elat.latency.condition import Condition
 from elat.latency.flags import Flag
 from elat.latency.operators import Operator
@@ -32,12 +34,14 @@ from elat.latency.operators.concat import Concat
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.mbconv import MBConv
 from elat.latency.protocol import SCREEN
+from elat.latency.remote import patience
 from elat.latency.sample import Clock
 from elat.latency.store import MeasurementStore, open_store
 from elat.latency.table import read_table
 
 from ..devices.phone.texts import write_cool_programs
 from . import sshd
+from .plugging import plug_in
 from .stand_ins import install_stand_in, missing_reason
 
 pytestmark = pytest.mark.skipif(missing_reason() is not None, reason=str(missing_reason()))
@@ -377,7 +381,7 @@ NASTY = "we ird/$(touch owned)/`touch owned`;touch owned&|'\"*?[x]#~!-rf é"
 @pytest.mark.parametrize("way", ["loop_ssh", "loop_adb"])
 def test_metacharacters_in_cards_are_names(request, way, store, tmp_path):
     loop = request.getfixturevalue(way)
-    folder, program = tmp_path / "far" / NASTY, tmp_path / "here" / NASTY
+    folder, program = loop.folder.parent / NASTY, tmp_path / "here" / NASTY
     program.parent.mkdir(parents=True)
     loop.program = program
     section = "ssh" if way == "loop_ssh" else "transport"
@@ -427,3 +431,61 @@ def test_a_whole_space_is_measured_over_adb(loop_adb, tmp_path):
     done = CliRunner().invoke(app, ["table", *asked, "--out", str(table)])
     assert done.exit_code == 0, done.output
     assert len(read_table(table)) == 35
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("offline", r"does not answer|is not connected"),
+        ("unauthorised", r"waits until you allow debugging"),
+        ("truncated", r"connection to .* was lost"),
+        ("hang", r"was silent for"),
+        ("full", r"no room left"),
+    ],
+)
+def test_what_ails_a_phone_is_one_sentence_and_passes(
+    loop_adb, store, loop_phone, adb_server, monkeypatch, fault, said
+):
+    monkeypatch.setattr(place, "_ASK_S", 0.5 if fault == "hang" else 20.0)
+    monkeypatch.setattr(patience, "PAUSES_S", (0.0, 0.0))
+    device = loop_adb.card()
+    if fault == "offline":
+        loop_phone.pull()
+    healthy = replace(loop_phone.faults)
+    loop_phone.faults.is_unauthorised = fault == "unauthorised"
+    loop_phone.faults.truncated_after = 0 if fault == "truncated" else None
+    loop_phone.faults.is_hanging = fault == "hang"
+    loop_phone.faults.is_full = fault == "full"
+    if fault == "unauthorised":
+        adb_server.connect(loop_phone)
+    with pytest.raises(UnavailableError, match=said) as caught:
+        failures(device, store)
+    assert "\n" not in str(caught.value)
+    loop_phone.faults = healthy
+    monkeypatch.setattr(place, "_ASK_S", 20.0)
+    plug_in(AdbLink(loop_phone.serial), loop_phone, adb_server)
+    assert failures(device, store) == []
+    assert len(store.measurements(Condition.of(device))) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("offline", r"does not answer"), ("full", r"no room left")],
+)
+def test_what_ails_a_board_is_one_sentence_and_passes(loop_ssh, store, ssh_server, fault, said):
+    device = loop_ssh.card()
+    if fault == "offline":
+        ssh_server.cable.pull()
+        with pytest.raises(UnavailableError, match=said):
+            failures(device, store)
+        ssh_server.cable.plug_in()
+    else:
+        with ssh_server.fault("full"), pytest.raises(UnavailableError, match=said):
+            failures(device, store)
+    assert failures(device, store) == []
+
+
+def test_a_phone_of_long_ago_measures_the_same(loop_adb, store, loop_phone, adb_server):
+    loop_phone.faults.is_old = True
+    adb_server.connect(loop_phone)
+    assert failures(loop_adb.card(), store) == []

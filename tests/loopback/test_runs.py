@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 
 from elat.core.errors import DeviceSetAsideError, StorageFullError, TransportError
-from elat.devices.transports import LinkState
 from elat.latency.benchmark_model import run as runs
 from elat.latency.benchmark_model.run import Line, Runner
 from elat.latency.remote import patience
 from elat.latency.remote.patience import Patience
 
-from .adbd import Phone
 from .conftest import Reached
-from .phone import AdbServer
+from .plugging import plug_in
 
 KEY = "0" * 20
 # Prints its flags; notes that it ran, and what it is told to.
@@ -81,16 +79,6 @@ def phone_bench(adb, tmp_path, monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(patience, "PAUSES_S", (0.0, 0.0))
-
-
-def plug_in(bench: Bench, loop_phone: Phone, adb_server: AdbServer) -> None:
-    """Put the cable back, until adb has noticed."""
-    loop_phone.plug_in()
-    for _ in range(50):
-        adb_server.connect(loop_phone)
-        if bench.reached.link.look().state is LinkState.DEVICE:
-            return
-    raise AssertionError("adb does not see the phone any more")
 
 
 def lines(*flags: str, model: str = "m") -> list[Line]:
@@ -195,7 +183,7 @@ def test_a_cable_pulled_for_a_while_costs_nothing(phone_bench, loop_phone, adb_s
         loop_phone.pull()
         (phone_bench.reached.folder / "go").touch()
         time.sleep(1.0)
-        plug_in(phone_bench, loop_phone, adb_server)
+        plug_in(phone_bench.reached.link, loop_phone, adb_server)
 
     puller = threading.Thread(target=pull)
     puller.start()
@@ -219,7 +207,7 @@ def test_a_phone_that_stays_away_is_set_aside_and_keeps_what_it_did(
     with pytest.raises(DeviceSetAsideError, match="after 3 failures in a row"):
         first.carry_out(KEY, asked)
     (phone_bench.reached.folder / "go").touch()
-    plug_in(phone_bench, loop_phone, adb_server)
+    plug_in(phone_bench.reached.link, loop_phone, adb_server)
     assert set(runner.carry_out(KEY, asked).ended) == {0, 1, 2}
     assert len(phone_bench.calls) == 3
 
