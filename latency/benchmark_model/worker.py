@@ -92,7 +92,9 @@ class BenchmarkModelWorker(Server):
             key = runner.key_of(group.lines, request.seed)
             found = runner.carry_out(key, group.lines)
             after = self._patience.persist(partial(read_phone, self._transport))
-            # Before it is answered: a run that is found again would be stored twice.
+            # Before it is answered: a run that is found again would be stored twice. Where nobody
+            # is there to answer to, this ends the process, and the next one takes the run up.
+            self._say({"at": group.cases[0], "phase": "run"})
             runner.forget(key)
         for case in group.cases:
             self._answer(case, group, found, started, (before, after), environment)
