@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import MeasurementError, TransportError, UnavailableError
+from ...core.errors import DeviceInUseError, MeasurementError, TransportError, UnavailableError
 from ...devices.device import Device, Ssh, card_there
 from ...devices.host import host_identity
 from ...devices.lock import device_lock
@@ -26,12 +26,14 @@ from . import lent
 from .brought import ASK_S, Brought
 from .bundle import FOLDER, content_key, pack
 from .conditions import keep_condition
+from .far import IN_USE
 from .patience import Patience
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """A file of the board that says something else after each start (random(4))."""
 
 _LOSSES, _RESTARTS = 4, 10
+_SAID = 200
 _KEYS_PER_QUESTION = 1000
 _BUNDLE_BYTES = 32 * 2**20
 
@@ -127,6 +129,12 @@ class Board(Place):
         return f"{FOLDER}/{self._keys[folder]}"
 
     def recover(self, error: WorkerLostError) -> Loss:
+        said, _, end = (error.last_words or "").rpartition(_ENDED)
+        if end.split()[:1] == [str(IN_USE)]:
+            raise DeviceInUseError(
+                f"{self._transport.name} is in use: {said.strip()[-_SAID:]}; wait until that has "
+                "ended, then give the command again."
+            )
         if not self._is_cut_off(error):
             return Loss.ENDED
         self._transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ from elat.core.errors import (
     UnavailableError,
 )
 from elat.devices.device import Device, Meter, Power, find_device
+from elat.devices.set_aside import set_aside
 from elat.flows.energy import find_metering, known_energies
 from elat.flows.fleet import Done, FleetOrder, Step, measure_fleet
 from elat.flows.measuring import Campaign, default_cache, measure_cases
@@ -145,6 +147,20 @@ def test_a_board_that_restarted_is_told_from_one_that_was_cut_off(loop, store, m
     monkeypatch.setattr(Board, "recover", noted)
     assert measured(loop.card(), store, restart) == 4
     assert losses == [Loss.RESTARTED, Loss.CUT_OFF]
+
+
+@pytest.mark.slow
+def test_whoever_measures_there_from_elsewhere_is_named_and_sets_nothing_aside(loop, store):
+    device = loop.card()
+    loop.folder.mkdir()
+    with (loop.folder / "worker.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.write("1 bob on desk")
+        held.flush()
+        with pytest.raises(DeviceInUseError, match=r"loop is in use: bob on desk measures on it"):
+            measured(device, store)
+    assert set_aside("loop-ssh") is None
+    assert measured(device, store) == 4
 
 
 @pytest.mark.slow
