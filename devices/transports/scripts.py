@@ -11,7 +11,11 @@ shift 4
 end=folder
 if mkdir -p "$folder" && cd "$folder"; then
     if command -v timeout >/dev/null 2>&1; then
-        timeout -s KILL "$limit" sh -c 'exec "$@"' sh "$@"
+        near=
+        if command -v toybox >/dev/null 2>&1 && timeout --foreground 1 true 2>/dev/null; then
+            near=--foreground
+        fi
+        timeout $near -s KILL "$limit" sh -c 'exec "$@"' sh "$@"
     else
         (exec "$@")
     fi
@@ -25,7 +29,8 @@ printf '\n%s %s\n' "$token" "$end" >&2
 Ends both streams, or standard error alone, with a line `token exit-code`, or `token folder` where
 there is no folder. A command that this machine has given up is ended by the device itself: nothing
 of it goes on. `exec` in a shell, for an execvp, as `timeout` has, would read a foreign program as
-a shell's.
+a shell's. In toybox 0.8.8 and 0.8.9 `timeout` forks where it makes a process group, and ends with
+any number if the command was done before it went on (landley/toybox, issue 389).
 """
 
 STREAM = r"""
