@@ -56,9 +56,10 @@ from .cell import Stage, efforts_of
 from .cluster import open_executor
 from .fitting import fit_space
 from .images import open_data, split_data
+from .measured_latency import measured_latency
 from .measuring import Campaign, default_cache, measure_cases, measure_space
 from .searching import SearchOrder
-from .verify import VerifyOrder, measured_latency, verify_run
+from .verify import VerifyOrder, verify_run
 from .wiring_cells import TRAINED, Training, search_links, train_wiring
 from .wiring_settings import WiringSettings, of_growth, read_wiring_settings
 

@@ -11,9 +11,10 @@ import pytest
 
 from elat.core.errors import ConfigError, InfeasibleError
 from elat.flows.calibrate import sample_networks
+from elat.flows.measured_latency import measured_latency
 from elat.flows.measuring import Campaign, measure_cases, measure_space, space_table
 from elat.flows.searching import SearchOrder, run_search
-from elat.flows.verify import VerifyOrder, measured_latency, verify_run
+from elat.flows.verify import VerifyOrder, verify_run
 from elat.latency.table import LatencyTable, write_table
 from elat.search.result import Certificate, SearchResult, read_run
 from elat.search.spaces import SearchSpace, find_space

@@ -12,7 +12,7 @@ from elat.flows.compared_sides import LiveDevice
 from elat.flows.fusing import FusionOrder, detect_fusion
 from elat.flows.inventory import describe_device
 from elat.flows.profiling import ProfileOrder, profile_model
-from elat.flows.verify import _others
+from elat.flows.verified_devices import same_machine
 from elat.latency.condition import Cache, Condition, Method, Precision
 from elat.latency.remote.conditions import keep_condition
 
@@ -52,7 +52,7 @@ def test_no_other_board_is_taken_for_the_same_machine_with_another_runtime(card)
     (folder / "other.yaml").write_text(
         CARD.replace("id: pi", "id: other").replace("onnxruntime", "tflite")
     )
-    assert _others([find_device(str(card))]) == []
+    assert same_machine([find_device(str(card))]) == []
 
 
 @pytest.mark.parametrize(

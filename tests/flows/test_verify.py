@@ -11,9 +11,11 @@ import pytest
 from elat.core.errors import ArtefactError, ConfigError
 from elat.flows.calibrate import sample_networks
 from elat.flows.fitting import fit_space
+from elat.flows.measured_latency import measured_latency
 from elat.flows.measuring import Campaign, measure_cases
+from elat.flows.repair import WANTED_SHARE
 from elat.flows.searching import run_search
-from elat.flows.verify import WANTED_SHARE, VerifyOrder, measured_latency, verify_run
+from elat.flows.verify import VerifyOrder, verify_run
 from elat.latency.models.folder import write_calibration
 from elat.latency.network import calibrate
 from elat.search.result import Certificate, SearchResult, read_run
