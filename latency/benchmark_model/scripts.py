@@ -6,7 +6,13 @@ RUN = r"""
 token=$1 plan=$2 out=$3 limit=$4 mask=$5 program=$6
 set -f
 mkdir -p "$out" || exit 1
-if command -v timeout >/dev/null 2>&1; then guard="timeout -s KILL $limit"; else guard=; fi
+guard= near=
+if command -v timeout >/dev/null 2>&1; then
+    if command -v toybox >/dev/null 2>&1 && timeout --foreground 1 true 2>/dev/null; then
+        near=--foreground
+    fi
+    guard="timeout $near -s KILL $limit"
+fi
 [ -z "$mask" ] || guard="$guard taskset $mask"
 while read -r number model saves words; do
     printf '\n%s begin %s\n' "$token" "$number" || exit 74
@@ -26,7 +32,8 @@ printf '\n%s done\n' "$token" || exit 74
 
 A line of the plan is an invocation: its number, the folder of its model, whether it writes its
 output, and the flags. What an invocation prints stands between two lines that begin with the
-token; what is too much of it is cut off, and ends the program. Exit code 74 is a full disk.
+token; what is too much of it is cut off, and ends the program. Exit code 74 is a full disk. Of
+`timeout` see `devices/transports/scripts.py`.
 """
 
 MISSING = r"""
