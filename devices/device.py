@@ -19,6 +19,8 @@ from .machine import MachineSection
 PHONE_RUNTIME = "benchmark_model"
 """The runtime whose program runs where there is no Python."""
 
+_NO_PYTHON = "none"
+
 
 class DeviceKind(StrEnum):
     """What a device is and how it is reached."""
@@ -123,7 +125,8 @@ class Ssh(Settings):
         identity: File of the private key to use; by default as the ssh configuration says.
         config: An ssh configuration to use in place of the user's own.
         folder: Work folder; a relative one is below the login folder.
-        python: The Python, 3.11 or later, that has numpy, pydantic, PyYAML and the runtime.
+        python: The Python, 3.11 or later, that has numpy, pydantic, PyYAML and the runtime; `none`
+            where there is none, and a vendor's program is driven from here.
     """
 
     host: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
@@ -133,6 +136,11 @@ class Ssh(Settings):
     config: Path | None = None
     folder: str = Field(default=".cache/elat", min_length=1)
     python: str = Field(default="python3", pattern=r"^[^~\x00-\x1f\x7f-][^\x00-\x1f\x7f]*$")
+
+    @property
+    def has_python(self) -> bool:
+        """Whether elat's own worker runs there."""
+        return self.python != _NO_PYTHON
 
     @property
     def address(self) -> str:

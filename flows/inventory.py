@@ -94,6 +94,10 @@ def _checks(device: Device) -> list[Check]:
 
         return examine_program(device)
     if device.kind is DeviceKind.SSH:
+        if runtimes[runtime_section(device).name].is_driven_on(device):
+            from ..latency.tensorrt.trtexec.doctor import examine_far
+
+            return examine_far(device)
         from ..latency.remote.doctor import examine_board
 
         return examine_board(device)

@@ -107,12 +107,18 @@ class Condition:
             UnavailableError: The runtime is not installed; or it is a board that has not been
                 asked yet and does not answer.
         """
-        section = runtime_section(device)
-        runtime = runtimes[section.name]()
+        runtime = runtimes[runtime_section(device).name]
         if device.kind is DeviceKind.SSH and not runtime.is_driven_from_here:
             from .remote.conditions import condition_of
 
             return condition_of(device)
+        return cls.of_version(device)
+
+    @classmethod
+    def of_version(cls, device: Device, version: str | None = None) -> Condition:
+        """As `of`, with the runtime's `version` on the device; None asks the runtime here."""
+        section = runtime_section(device)
+        runtime = runtimes[section.name]()
         if section.precision not in runtime.precisions:
             known = ", ".join(sorted(runtime.precisions))
             raise ConfigError(
@@ -124,7 +130,7 @@ class Condition:
         return cls(
             device=device.id,
             runtime=section.name,
-            runtime_version=runtime.version_on(device, options),
+            runtime_version=runtime.version_on(device, options) if version is None else version,
             precision=section.precision,
             batch=section.batch,
             threads=section.threads,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from ...devices.device import Device, DeviceKind
+from ...devices.device import Device
 from ..condition import Condition
 from ..runtimes import runtimes
 from .bench import Bench
@@ -21,7 +21,7 @@ def is_driven_from_here(device: Device) -> bool:
 
 def is_on_board(device: Device) -> bool:
     """Whether elat's own processes profile on another machine, over ssh."""
-    return device.kind is DeviceKind.SSH and not is_driven_from_here(device)
+    return device.ssh is not None and device.ssh.has_python and not is_driven_from_here(device)
 
 
 def unopened_reason(device: Device, condition: Condition) -> str | None:

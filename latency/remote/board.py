@@ -25,7 +25,7 @@ from ..runtimes import runtimes
 from . import lent
 from .brought import ASK_S, Brought
 from .bundle import FOLDER, content_key, pack
-from .conditions import keep_condition
+from .conditions import note_condition
 from .far import IN_USE
 from .patience import Patience
 
@@ -223,12 +223,7 @@ def open_board(
         try:
             board = Board(device, settings, transport, Patience(device.id, sleep))
             found = board.prepare()
-            keep_condition(device, found)
-            if condition is not None and found.of_models != condition.of_models:
-                raise MeasurementError(
-                    f"{device.id} is {found} now and was {condition} when it was last asked: give "
-                    "the same command again, and it measures what is there now."
-                )
+            note_condition(device, found, condition)
             yield board
         finally:
             transport.close()

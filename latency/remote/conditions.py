@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ...core.artefact import elat_home, read_json, write_json
-from ...core.errors import ArtefactError
+from ...core.errors import ArtefactError, MeasurementError
 from ...devices.device import Device, card_there
-from ..condition import Condition
+from ..condition import Condition, runtime_section
+from ..runtimes import runtimes
 
 _SCHEMA = 1
 
@@ -36,6 +38,20 @@ def keep_condition(device: Device, condition: Condition) -> None:
     )
 
 
+def note_condition(device: Device, found: Condition, wanted: Condition | None) -> None:
+    """Note that the board's condition is `found`.
+
+    Raises:
+        MeasurementError: A campaign took it for `wanted`, which is another one.
+    """
+    keep_condition(device, found)
+    if wanted is not None and found.of_models != wanted.of_models:
+        raise MeasurementError(
+            f"{device.id} is {found} now and was {wanted} when it was last asked: give the same "
+            "command again, and it measures what is there now."
+        )
+
+
 def condition_of(device: Device) -> Condition:
     """The condition of the card of `device`: as it was last told, else the board is asked.
 
@@ -46,13 +62,22 @@ def condition_of(device: Device) -> Condition:
     known = known_condition(device)
     if known is not None:
         return known
-    from .board import open_board
-
-    with open_board(device):
+    with _opened(device):
         told = known_condition(device)
     if told is None:
         raise ArtefactError(f"{_path(device)} has just been removed; give the command again.")
     return told
+
+
+def _opened(device: Device) -> AbstractContextManager[object]:
+    """The board, which is asked for its condition when it is opened."""
+    if runtimes[runtime_section(device).name].is_driven_on(device):
+        from ..tensorrt.trtexec.place import open_trtexec
+
+        return open_trtexec(device)
+    from .board import open_board
+
+    return open_board(device)
 
 
 def _path(device: Device) -> Path:

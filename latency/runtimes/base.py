@@ -67,7 +67,7 @@ class Runtime(ABC):
         worker: The module below `elat.latency` whose process takes its launches.
         needs_gpu: Whether it works on the GPU that a card names.
         is_driven_from_here: Whether a process of this machine takes its launches, wherever the
-            device is.
+            device is; `is_driven_on` says it of one device.
     """
 
     origin: ClassVar[str] = "measured"
@@ -104,6 +104,11 @@ class Runtime(ABC):
         Raises:
             ConfigError: A name or value is unknown.
         """
+
+    @classmethod
+    def is_driven_on(cls, device: Device) -> bool:
+        """Whether a process of this machine takes its launches on `device`."""
+        return cls.is_driven_from_here
 
     def version_on(self, device: Device, options: Options) -> str:
         """Name and version of what runs on `device`, for the condition.

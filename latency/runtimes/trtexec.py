@@ -34,12 +34,19 @@ class Trtexec(Runtime):
     clock; `spin_wait`, whether the host waits by spinning; `tf32`, whether float32 is multiplied
     with 10 bits of mantissa; `optimisation_level` and `workspace_mib`, how the engine is built;
     `gpu`, from the card's section of that name.
+
+    On a board with Python elat's worker runs trtexec there. Where the card says `ssh: {python:
+    none}`, a process of this machine runs it through ssh.
     """
 
     precisions: ClassVar[frozenset[Precision]] = frozenset(Precision)
     launch: ClassVar[str] = "trtexec"
     worker: ClassVar[str] = "tensorrt.trtexec.worker"
     needs_gpu: ClassVar[bool] = True
+
+    @classmethod
+    def is_driven_on(cls, device: Device) -> bool:
+        return device.ssh is not None and not device.ssh.has_python
 
     @property
     def suffix(self) -> str:

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from ....core.errors import MeasurementError, UnsupportedOperatorError
 
+LOG = "trtexec.log"
+"""What a run printed, in the folder where it ran."""
+
 _BEAT_S = 0.5
 _WORDS = 600
 _ERRORS = 5
@@ -80,7 +83,7 @@ def run_trtexec(
         UnsupportedOperatorError: The parser refuses the model, or there is no kernel for a node.
         MeasurementError: It fails in another way, or hangs.
     """
-    log = folder / "trtexec.log"
+    log = folder / LOG
     before = time.monotonic()
     with _started(command, folder, log) as process:
         while process.poll() is None:

@@ -6,12 +6,14 @@ ONNX Runtime. The time of an inference tells in which mode it ran.
 
 Environment: FAKE_VERSION ("8.6.1"), FAKE_TROUBLE (what goes wrong, see `TROUBLES`), FAKE_LOG (a
 file that each command line is added to), FAKE_TIMES (a file that is given out as the times of
-every run with a warm-up), FAKE_DEVICE (name of the GPU).
+every run with a warm-up), FAKE_DEVICE (name of the GPU), FAKE_OUTPUTS (a folder that outputs are
+kept in, for runs of the same engine on the same inputs: ONNX Runtime takes half a second to load).
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -179,7 +181,22 @@ def bound(engine, given):
     return session, graph, fed
 
 
+def kept_output(given, engine):
+    """The file that keeps the output of `engine`, or None."""
+    if "FAKE_OUTPUTS" not in os.environ:
+        return None
+    key = hashlib.sha256(json.dumps(engine).encode())
+    for pair in given["--loadInputs"].split(","):
+        key.update(Path(pair.rpartition(":")[2]).read_bytes())
+    return Path(os.environ["FAKE_OUTPUTS"]) / key.hexdigest()
+
+
 def write_output(given, engine, trouble):
+    kept = None if trouble else kept_output(given, engine)
+    if kept is not None and kept.exists():
+        shutil.copy(kept, given["--exportOutput"])
+        return
+
     import numpy as np
 
     session, graph, fed = bound(engine, given)
@@ -199,6 +216,8 @@ def write_output(given, engine, trouble):
     )
     with Path(given["--exportOutput"]).open("w") as file:
         file.write(text[: len(text) // 2] if trouble == "cut-output" else text)
+    if kept is not None:
+        shutil.copy(given["--exportOutput"], kept)
 
 
 def write_times(given, mode, trouble):

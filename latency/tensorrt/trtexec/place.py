@@ -1,0 +1,51 @@
+"""A device on which trtexec measures, driven from here and held for one campaign."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ....core.config import parse
+from ....devices.device import Device, card_of
+from ....devices.lock import device_lock
+from ....devices.reach import transport_to, way_to
+from ...condition import Condition, runtime_section
+from ...launcher import default_command
+from ...place import Here, Place
+from ...remote.conditions import note_condition
+from ...remote.patience import Patience
+from .command import TrtexecOptions
+from .work_folder import find_far_trtexec
+
+
+@contextmanager
+def open_trtexec(
+    device: Device,
+    condition: Condition | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Place]:
+    """The device as a place that workers measure on, held for this process alone.
+
+    Args:
+        device: Its card says that there is no Python on it.
+        condition: What a campaign took for its condition; checked if it is given.
+        sleep: Waits for seconds.
+
+    Raises:
+        TransportError: It does not answer, or another process measures on it.
+        UnavailableError: There is no trtexec there, or one of a version that elat does not know.
+        MeasurementError: Its condition is another one.
+    """
+    options = parse(TrtexecOptions, dict(runtime_section(device).options), "trtexec options")
+    transport = transport_to(device)
+    with device_lock(way_to(device)):
+        try:
+            tool = find_far_trtexec(transport, Patience(device.id, sleep), options.path)
+            note_condition(device, Condition.of_version(device, str(tool)), condition)
+            words = (*default_command("tensorrt.trtexec.far_worker"), json.dumps(card_of(device)))
+            yield Here(words)
+        finally:
+            transport.close()
