@@ -34,6 +34,7 @@ from elat.latency.profiling.model_file import ModelInput, read_model
 from elat.latency.profiling.opening import open_bench
 from elat.latency.profiling.parts import profile_network, profile_operator, profile_operators
 from elat.latency.profiling.passes import ask_times_ms, unavailable_reason
+from elat.latency.profiling.profile import Profile
 from elat.latency.protocol import SCREEN
 from elat.latency.store import open_store
 from elat.search.zoo.net_config import NetConfig, write_net_config
@@ -111,7 +112,7 @@ def test_a_network_is_told_as_by_litert_itself(device):
     assert (profile.runs, profile.processes) == (2, 1)
     assert profile.nodes_ms + profile.call_ms == pytest.approx(profile.unprofiled_run_ms)
     assert sum(found.part_ms) == pytest.approx(profile.nodes_ms)
-    assert "XNNPACK complete" in profile.facts["delegation"]
+    assert "XNNPACK complete" in str(profile.facts["delegation"])
     assert profile.condition == condition_of(card)
 
 
@@ -132,9 +133,10 @@ def test_one_model_that_crashes_costs_the_others_nothing(device):
     key = program_bench._carried(read_model(path, path.suffix, 1)).key
     with open_bench(device(words=f"crash@{key}")) as bench:
         found = list(profile_operators([CONV, BLOCK], condition, cache, effort=QUICK, bench=bench))
-    assert isinstance(found[0], MeasurementError)
-    assert "ended by signal 11" in str(found[0])
-    assert sum(node.macs or 0 for node in found[1].nodes) == BLOCK.macs
+    crashed, profiled = found
+    assert isinstance(crashed, MeasurementError) and isinstance(profiled, Profile)
+    assert "ended by signal 11" in str(crashed)
+    assert sum(node.macs or 0 for node in profiled.nodes) == BLOCK.macs
 
 
 @pytest.mark.parametrize(

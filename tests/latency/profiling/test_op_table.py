@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elat.core.errors import MeasurementError
+from elat.devices.device import find_device
 from elat.latency.benchmark_model.options import Delegate
+from elat.latency.condition import Condition
 from elat.latency.profiling.combine import Pass, Probe, Unprofiled, combine
 from elat.latency.profiling.cover import covers
 from elat.latency.profiling.model_file import ModelFile, ModelInput, ModelNode
@@ -147,7 +149,7 @@ class TestWholeDelegates:
             network,
             [Pass(raw, Probe(*chain), Probe(*chain))],
             [Unprofiled(0.4, 0.1, 0.34, 0.1, 0.34)],
-            None,
+            Condition.of(find_device("local-tflite")),
         )
         (node,) = found.nodes
         assert (node.fused, node.macs, node.is_delegate) == (("a", "b", "c", "d"), 600, True)
@@ -186,7 +188,9 @@ def graphs(draw):
 def partitioned(model, on_cpu):
     """Rows of the table, and what each is, where the nodes outside of `on_cpu` are delegated."""
     there, left = {"x"}, list(range(len(model.nodes)))
-    rows, truth, kernels = [], [], 0
+    rows: list[tuple[str, str, float]] = []
+    truth: list[tuple[int | None, tuple[int, ...] | None]] = []
+    kernels = 0
     while left:
         first = next(n for n in left if there.issuperset(model.nodes[n].inputs))
         part = []
@@ -203,8 +207,8 @@ def partitioned(model, on_cpu):
                 truth.append((number, None))
             continue
         outer = {name for n in left for name in model.nodes[n].inputs} | set(model.outputs)
-        outputs = [name for n in part for name in model.nodes[n].outputs if name in outer]
-        rows.append((GPU, f"[{', '.join(outputs)}]:{len(model.nodes) + kernels}", 0.1))
+        made = [name for n in part for name in model.nodes[n].outputs if name in outer]
+        rows.append((GPU, f"[{', '.join(made)}]:{len(model.nodes) + kernels}", 0.1))
         truth.append((None, tuple(part)))
         kernels += 1
     return rows, truth
