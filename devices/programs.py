@@ -43,6 +43,17 @@ def program_file(device: Device) -> Path:
     return path
 
 
+def program_sha256(device: Device) -> str:
+    """The hash of the file that the card of `device` names.
+
+    Raises:
+        ConfigError: As `program_file`.
+        ArtefactError: As `program_file`.
+        UnavailableError: It has not been fetched yet, or cannot be read.
+    """
+    return _sha256_of_file(program_file(device))
+
+
 def program_of(device: Device) -> Program:
     """The section program of the card of `device`.
 

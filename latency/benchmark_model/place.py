@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from ...core.artefact import sha256_of
 from ...core.config import parse
 from ...core.errors import TransportError, UnavailableError
 from ...devices.device import Device, card_of
 from ...devices.lock import device_lock
-from ...devices.programs import program_file
+from ...devices.programs import program_file, program_sha256
 from ...devices.reach import transport_to, way_to
 from ...devices.transports import Transport
 from ..condition import runtime_section
@@ -34,9 +33,9 @@ def program_on(device: Device) -> str:
     """Where the program of the card is on the device, below the work folder.
 
     Raises:
-        UnavailableError: The file is not here.
+        UnavailableError: The file is not here, or cannot be read.
     """
-    return f"programs/{sha256_of(program_file(device).read_bytes())[:32]}/benchmark_model"
+    return f"programs/{program_sha256(device)[:32]}/benchmark_model"
 
 
 def bring_program(device: Device, transport: Transport, patience: Patience) -> str:

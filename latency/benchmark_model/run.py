@@ -155,13 +155,13 @@ class Runner:
         }:
             done = self._finish_part(key, part, todo)
             before = len(found.ended)
-            lost = self._collect(done.job, found)
+            lost = self._collect(done.job, todo, found)
             if done.job.exit_code == _FULL and not done.is_old:
                 raise StorageFullError(
                     f"{self.transport.name} has no room left; delete something there; what is "
                     "free says: df"
                 )
-            if lost is not None and lost in todo:
+            if lost is not None:
                 model = todo[lost].model
                 losses[model] += 1
                 if done.is_hung or losses[model] >= _MOST_LOSSES:
@@ -227,8 +227,8 @@ class Runner:
         words = ["wc", "-c", f"{name}/stdout"]
         return self.patience.persist(lambda: self.transport.run(words, _COPY_S)).text
 
-    def _collect(self, job: Job, found: Found) -> int | None:
-        """Add what `job` has done to `found`; the invocation that it was lost on, if any."""
+    def _collect(self, job: Job, todo: Mapping[int, Line], found: Found) -> int | None:
+        """Add what `job` has done of `todo` to `found`; the one that it was lost on, if any."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "log"
             self.patience.persist(
@@ -237,9 +237,9 @@ class Runner:
                 )
             )
             ended, begun = read_log(file.read_bytes())
-        found.ended |= ended
+        found.ended |= {number: one for number, one in ended.items() if number in todo}
         is_cut_off = job.status is not JobStatus.FINISHED
-        return begun if is_cut_off and begun is not None else None
+        return begun if is_cut_off and begun in todo else None
 
     def _outputs(self, key: str, lines: Sequence[Line], found: Found) -> dict[int, bytes]:
         """The outputs that the run has kept."""

@@ -83,6 +83,6 @@ rm -rf "runs/$1" job-"$1"-*
 """Argument: key of a run. Deletes all that it has left."""
 
 CLEAR = r"""
-rm -rf runs job-*
+rm -rf runs job-* models-*.tar .models-*.tar.* models/.new-*
 """
-"""Deletes what all runs have left; models and programs stay."""
+"""Deletes what all runs have left, and models on their way; models and programs stay."""

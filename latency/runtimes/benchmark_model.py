@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -58,10 +57,9 @@ class BenchmarkModel(Runtime):
         raise UnavailableError(_NO_CARD)
 
     def version_on(self, device: Device, options: Options) -> str:
-        from ...devices.programs import program_file, program_of
+        from ...devices.programs import program_of, program_sha256
 
-        content = hashlib.sha256(program_file(device).read_bytes()).hexdigest()
-        named = program_of(device).version
+        content, named = program_sha256(device), program_of(device).version
         return " ".join(("benchmark_model", *([named] if named else []), content[:12]))
 
     def options(self, given: Mapping[str, Any]) -> Options:

@@ -15,6 +15,7 @@ from elat.latency.benchmark_model.options import (
     Delegate,
     delegate_flags,
 )
+from elat.latency.benchmark_model.place import program_on
 from elat.latency.benchmark_model.worker import MOST_PASSES, passes_of, run_flags
 from elat.latency.condition import Condition
 from elat.latency.precision import Precision
@@ -140,6 +141,17 @@ def test_a_program_of_another_hash_is_refused(program):
     data = device.program.model_copy(update={"sha256": "0" * 64})
     with pytest.raises(ArtefactError, match="and the card wants 0000"):
         Condition.of(replace(device, program=data))
+
+
+def test_a_program_that_cannot_be_read_is_said(program, monkeypatch):
+    def refuse(self, *_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(program), "open", refuse)
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        Condition.of(card(program))
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        program_on(card(program))
 
 
 def test_a_phone_is_measured_by_this_runtime_alone(program):

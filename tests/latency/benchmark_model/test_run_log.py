@@ -112,7 +112,7 @@ class TestLog:
             assert all(0 <= one.end <= 999 for one in read_log(bytes(whole))[0].values())
 
     @pytest.mark.parametrize(
-        "piece", [b"\n", b" ", b"x", b"\r\n", b"\n" + OTHER + b" begin ", b"\n" + TOKEN[:31]]
+        "piece", [b"\n", b" ", b"\n" + OTHER + b" begin ", b"\n" + TOKEN[:31]]
     )
     def test_twenty_megabytes_of_anything_are_one_invocation(self, piece):
         flood = piece * (20_000_000 // len(piece))

@@ -93,6 +93,18 @@ class TestTakenUp:
         with pytest.raises(StorageFullError, match="no room left"):
             runner.carry_out(KEY, lines())
 
+    def test_a_log_of_another_plan_is_passed_over(self, runner, work):
+        """As of a file that a device has damaged: its numbers are of no line."""
+        ended_job(work, 0, 0)
+        token = "0123456789abcdef" * 2
+        said = "".join(f"\n{token} begin {n}\nx\n{token} end {n} 0\n" for n in (1, 7, 999_999_999))
+        (work / f"job-{KEY}-0" / "stdout").write_text(f"{said}\n{token} begin 8\n")
+        (work / f"job-{KEY}-0" / "exit").unlink()
+        found = runner.carry_out(KEY, lines())
+        assert set(found.ended) == {0, 1}
+        assert found.ended[1].log == b"x"
+        assert not found.condemned
+
     def test_another_program_pinning_limit_plan_or_seed_is_another_run(self, runner):
         asked = lines()
         others = [

@@ -14,7 +14,7 @@ from elat.latency.benchmark_model.run import read_log
 
 TOKEN = "0123456789abcdef" * 2
 SHELLS = {
-    "sh": ["sh"], "dash": ["dash"], "bash": ["bash", "--posix"], "mksh": ["mksh"],
+    "sh": ["sh"], "bash": ["bash", "--posix"], "mksh": ["mksh"],
     "busybox": ["busybox", "sh"],
 }  # fmt: skip
 
@@ -185,11 +185,15 @@ def test_what_is_collected_is_small_and_plain(device):
 def test_jobs_are_listed_forgotten_and_cleared(device):
     for name in ("job-a-0", "job-a-1", "job-b-0", "runs/a", "runs/b", "models/m"):
         (device.folder / name).mkdir(parents=True)
-    (device.folder / "job-file").touch()
+    for name in ("job-file", "models-1.tar", ".models-1.tar.23"):
+        (device.folder / name).touch()
+    (device.folder / "models/.new-1").mkdir()
     assert device.ask(scripts.JOBS).stdout == b"job-a-0\njob-a-1\njob-b-0\n"
     assert device.ask(scripts.FORGET, "a").returncode == 0
     assert device.ask(scripts.JOBS).stdout == b"job-b-0\n"
     assert not (device.folder / "runs/a").exists()
     assert device.ask(scripts.CLEAR).returncode == 0
-    assert [path.name for path in device.folder.iterdir()] == ["models"]
+    assert [str(path.relative_to(device.folder)) for path in device.folder.rglob("*")] == [
+        "models", "models/m",
+    ]  # fmt: skip
     assert device.ask(scripts.JOBS).stdout == b""
