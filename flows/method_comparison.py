@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..core.artefact import MANIFEST, manifest, write_json
 from ..core.errors import ConfigError, MeasurementError
-from ..latency.calibration import Calibration, additive_error_around, best_additive_fit
+from ..latency.additive_fit import additive_error_around, best_additive_fit
+from ..latency.calibration import Calibration
 from ..latency.condition import Method
 from ..latency.counts import busy_operators, operator_counts
 from ..latency.measure import Progress

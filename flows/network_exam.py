@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..core.errors import ConfigError
 from ..core.seeding import numpy_generator
 from ..devices.device import Device
-from ..latency.calibration import Calibration, best_additive_fit
+from ..latency.additive_fit import best_additive_fit
+from ..latency.calibration import Calibration
 from ..latency.counts import busy_operators, operator_counts
 from ..latency.models import LatencyModel
 from ..latency.network import NetworkLatency, NetworkPrediction
@@ -91,11 +92,8 @@ class _Networks:
     def calibration(self, chosen: NDArray[np.intp]) -> tuple[Calibration, Calibration]:
         """The calibration of the networks `chosen`, without a correction and with."""
         parts = [self.parts[i] for i in chosen]
-        busy = [[o for o in part if not o.is_free] for part in parts]
-        sums = [sum(self.known[o] for o in part) for part in busy]
         measured = self.measured[chosen].tolist()
-        macs = self.macs[chosen].tolist()
-        plain = Calibration.fit(sums, list(map(len, busy)), measured, macs)
+        plain = Calibration.of_networks(parts, self.known, measured)
         return plain, plain.corrected(parts, self.known, measured)
 
 

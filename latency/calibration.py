@@ -14,7 +14,8 @@ from ..core.errors import ArtefactError, ConfigError
 from .correction import Correction, fit_correction
 from .models.limits import checked_level, rank_of
 from .operators import Operator
-from .picked_errors import PickedErrors, networks_for
+from .picked_errors import PickedErrors, networks_for, told_rank
+from .robust_fit import RobustFit, robust_fit
 
 Vector = NDArray[np.float64]
 
@@ -27,8 +28,6 @@ CORRECTED_FROM = 12
 """Measured networks from which on a correction is tried."""
 _WORTH = 0.98
 _CORRECTION_WORTH = 0.95
-_HUBER = 1.345
-_ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,28 @@ class Calibration:
         )
 
     @classmethod
+    def of_networks(
+        cls,
+        networks: Sequence[Sequence[Operator]],
+        latency_ms: Mapping[Operator, float],
+        measured_ms: Sequence[float],
+    ) -> Calibration:
+        """The calibration of networks by their operators, without a correction; see `fit`.
+
+        Args:
+            networks: The operators of each.
+            latency_ms: Of every operator of them that is not free.
+            measured_ms: What was measured of each.
+
+        Raises:
+            ConfigError: There are too few networks, or latencies are not above 0.
+        """
+        busy = [[operator for operator in network if not operator.is_free] for network in networks]
+        sums = [sum(latency_ms[operator] for operator in network) for network in busy]
+        macs = [sum(operator.macs for operator in network) for network in networks]
+        return cls.fit(sums, list(map(len, busy)), measured_ms, macs)
+
+    @classmethod
     def fit(
         cls,
         sums_ms: Sequence[float],
@@ -140,36 +161,25 @@ class Calibration:
         if not (np.all(np.isfinite(sums) & (sums > 0)) and np.all(measured > 0)):
             raise ConfigError("A calibration needs sums and measured latencies above 0 ms.")
         design = np.stack([sums, np.ones_like(sums), number], axis=1)
-        best: tuple[float, int, Vector, Vector] | None = None
-        by_form: dict[str, float] = {}
-        for terms, form in enumerate(FORMS, start=1):
-            if len(sums) < terms + 2:
-                break
-            weights = _robust_fit(design[:, :terms], measured)
-            errors = _leave_one_out(design[:, :terms], measured)
-            by_form[form] = loo = float(np.mean(np.abs(errors)))
-            # With an intercept below 0 a small network would be predicted to take no time at all.
-            is_sane = weights[0] > 0 and (terms == 1 or weights[1] >= 0)
-            if is_sane and (best is None or loo < _WORTH * best[0]):
-                best = (loo, terms, weights, errors)
-        if best is None:
-            raise ConfigError(
-                "The measured networks do not get slower as their operators' sum grows; were they "
-                "measured on the model's device? Measure again with: elat calibrate."
-            )
-        _, terms, weights, errors = best
-        slope, intercept, per_operator = (*weights.tolist(), 0.0, 0.0)[:3]
-        after = design[:, :terms] @ weights
+        fits = {
+            form: robust_fit(design[:, :terms], measured)
+            for terms, form in enumerate(FORMS, start=1)
+            if len(sums) >= terms + 2
+        }
+        form = _best_form(fits)
+        chosen = fits[form].coefficients
+        slope, intercept, per_operator = (*chosen.tolist(), 0.0, 0.0)[:3]
+        after = design[:, : len(chosen)] @ chosen
         return cls(
-            form=FORMS[terms - 1],
+            form=form,
             slope=slope,
             intercept_ms=intercept,
             per_operator_ms=per_operator,
             networks=len(sums),
             mape_before=float(np.mean(np.abs(sums / measured - 1))),
             mape_after=float(np.mean(np.abs(after / measured - 1))),
-            errors=tuple(errors.tolist()),
-            loo_by_form=by_form,
+            errors=tuple(fits[form].errors.tolist()),
+            loo_by_form={known: fit.loo_mape for known, fit in fits.items()},
             macs=tuple(map(float, macs)),
             measured_ms=tuple(measured.tolist()) if len(macs) else (),
         )
@@ -255,14 +265,7 @@ class Calibration:
         return rank_of(level, len(self.errors)) <= len(self.errors)
 
     def _factor(self, scores: Sequence[float], level: float) -> float:
-        rank = rank_of(level, len(scores))
-        if rank > len(scores):
-            raise ConfigError(
-                f"{len(scores)} measured networks cannot tell a limit of level {level:g}, which "
-                f"takes {networks_for(level)}; measure more with: elat calibrate --networks "
-                f"{networks_for(level)}, or lower the level."
-            )
-        return exp(sorted(scores)[rank - 1])
+        return exp(sorted(scores)[told_rank(level, len(scores)) - 1])
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -305,99 +308,25 @@ class Calibration:
 _PLAIN = tuple(f.name for f in fields(Calibration) if f.name not in (CORRECTION, *NETWORKS))
 
 
-@dataclass(frozen=True)
-class AdditiveFit:
-    """How well any sum of one number per choice can explain measured networks.
-
-    Attributes:
-        mape: Mean absolute relative error on the networks themselves.
-        loo_mape: The same for each network by a fit without it.
-        alpha: The ridge penalty, chosen by leave-one-out.
-    """
-
-    mape: float
-    loo_mape: float
-    alpha: float
-
-
-def best_additive_fit(choices: NDArray[Any], measured_ms: Sequence[float]) -> AdditiveFit:
-    """The ridge fit of one latency per choice, in relative terms: a yardstick for table sums.
+def _best_form(fits: Mapping[str, RobustFit]) -> str:
+    """The form to take: one of more terms must be better by a fiftieth.
 
     Args:
-        choices: One row a network, a column a choice, 1 where it was taken.
-        measured_ms: Latency of each network, above 0.
+        fits: By form, that of fewer terms first.
+
+    Raises:
+        ConfigError: None has networks get slower as their sums grow.
     """
-    y = np.asarray(measured_ms, np.float64)
-    x = np.asarray(choices, np.float64)
-    design = np.hstack([np.ones((len(y), 1)), x - x.mean(axis=0)]) / y[:, None]
-    penalised = np.eye(design.shape[1])
-    penalised[0, 0] = 0.0
-    fits = []
-    # The penalty of a millisecond scales with the square of the latencies.
-    for alpha in np.logspace(-4, 4, 33) / float(np.mean(y**2)):
-        solved = np.linalg.solve(design.T @ design + alpha * penalised, design.T)
-        residuals = 1 - design @ (solved @ np.ones_like(y))
-        leverage = np.einsum("ij,ji->i", design, solved)
-        loo = residuals / np.maximum(1 - leverage, 1e-12)
-        fits.append(
-            AdditiveFit(float(np.mean(np.abs(residuals))), float(np.mean(np.abs(loo))), alpha)
+    best: str | None = None
+    for form, fit in fits.items():
+        slope, *rest = fit.coefficients
+        # With an intercept below 0 a small network would be predicted to take no time at all.
+        is_sane = slope > 0 and (not rest or rest[0] >= 0)
+        if is_sane and (best is None or fit.loo_mape < _WORTH * fits[best].loo_mape):
+            best = form
+    if best is None:
+        raise ConfigError(
+            "The measured networks do not get slower as their operators' sum grows; were they "
+            "measured on the model's device? Measure again with: elat calibrate."
         )
-    return min(fits, key=lambda fit: fit.loo_mape)
-
-
-def additive_error_around(
-    sums_ms: Sequence[float],
-    counts: Sequence[int],
-    choices: NDArray[Any],
-    measured_ms: Sequence[float],
-) -> float:
-    """Least leave-one-out error of a calibrated sum plus a penalised correction of each choice.
-
-    Intercept, slope and cost per operator are free, so that this holds every calibration. The
-    penalty is chosen by the very error that is returned, which flatters it: a yardstick.
-
-    Args:
-        sums_ms: As measured operator by operator, above 0.
-        counts: Number of each network's operators that are not free.
-        choices: One row a network, a column an operator, how often the network holds it.
-        measured_ms: Latency of each network, above 0.
-    """
-    y, sums = np.asarray(measured_ms, np.float64), np.asarray(sums_ms, np.float64)
-    x = np.asarray(choices, np.float64)
-    base = np.stack([np.ones_like(sums), sums, np.asarray(counts, np.float64)], axis=1)
-    design = np.hstack([base, x - x.mean(axis=0)]) / y[:, None]
-    penalised = np.diag([0.0] * base.shape[1] + [1.0] * x.shape[1])
-    errors = []
-    for alpha in np.logspace(-4, 6, 41) / float(np.mean(y**2)):
-        solved = np.linalg.lstsq(design.T @ design + alpha * penalised, design.T, rcond=None)[0]
-        residuals = 1 - design @ (solved @ np.ones_like(y))
-        leverage = np.einsum("ij,ji->i", design, solved)
-        errors.append(float(np.mean(np.abs(residuals / np.maximum(1 - leverage, 1e-12)))))
-    return min(errors)
-
-
-def _robust_fit(design: Vector, measured: Vector) -> Vector:
-    """Coefficients of `design` for `measured`, minimising Huber's loss of the relative error."""
-    relative, ones = design / measured[:, None], np.ones(len(measured))
-    weights = ones
-    coefficients = np.linalg.lstsq(relative, ones, rcond=None)[0]
-    for _ in range(_ROUNDS):
-        residuals = np.abs(relative @ coefficients - 1)
-        scale = max(1.4826 * float(np.median(residuals)), 1e-9)
-        weights = np.minimum(1.0, _HUBER * scale / np.maximum(residuals, 1e-12))
-        root = np.sqrt(weights)
-        found = np.linalg.lstsq(relative * root[:, None], root, rcond=None)[0]
-        if np.allclose(found, coefficients, rtol=1e-10, atol=0):
-            return np.asarray(found)
-        coefficients = found
-    return np.asarray(coefficients)
-
-
-def _leave_one_out(design: Vector, measured: Vector) -> Vector:
-    """Signed relative error of each network by a fit to the others."""
-    errors = np.empty(len(measured))
-    for index in range(len(measured)):
-        kept = np.arange(len(measured)) != index
-        predicted = design[index] @ _robust_fit(design[kept], measured[kept])
-        errors[index] = predicted / measured[index] - 1
-    return errors
+    return best

@@ -9,21 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import MissingLatencyError
-from .calibration import AdditiveFit, Calibration, best_additive_fit
+from .calibration import Calibration
 from .counts import busy_operators
 from .models import LatencyModel
 from .operators import Operator
 from .operators.chain import Chain
 from .operators.dag import Dag
-
-__all__ = [
-    "AdditiveFit",
-    "Calibration",
-    "NetworkLatency",
-    "NetworkPrediction",
-    "best_additive_fit",
-    "calibrate",
-]
 
 Vector = NDArray[np.float64]
 
@@ -198,8 +189,5 @@ def calibrate(
     parts = [tuple(n.operators if isinstance(n, Chain | Dag) else n) for n in networks]
     distinct = busy_operators(parts)
     known = dict(zip(distinct, model.predict(distinct).latency_ms.tolist(), strict=True))
-    busy = [[operator for operator in part if not operator.is_free] for part in parts]
-    sums = [sum(known[operator] for operator in part) for part in busy]
-    macs = [sum(operator.macs for operator in part) for part in parts]
-    plain = Calibration.fit(sums, list(map(len, busy)), measured_ms, macs)
+    plain = Calibration.of_networks(parts, known, measured_ms)
     return plain.corrected(parts, known, measured_ms)

@@ -96,13 +96,7 @@ class PickedErrors:
         from scipy.stats import t
 
         count = len(self.scores)
-        rank = rank_of(level, count)
-        if rank > count:
-            raise ConfigError(
-                f"{count} measured networks cannot tell a limit of level {level:g}, which takes "
-                f"{networks_for(level)}; measure more with: elat calibrate --networks "
-                f"{networks_for(level)}, or lower the level."
-            )
+        rank = told_rank(level, count)
         quantile = max(float(self.scores[rank - 1]), float(t.ppf(level, count - 2)))
         line = self.slope * np.log(predicted_ms) + self.intercept
         excess = np.maximum(np.log(np.maximum(macs, 1.0)) - line, 0.0)
@@ -113,6 +107,22 @@ class PickedErrors:
 def networks_for(level: float) -> int:
     """How many measured networks tell a limit of `level`."""
     return max(FEWEST, ceil(level / (1 - level) - 1e-9))
+
+
+def told_rank(level: float, count: int) -> int:
+    """Which of the ascending scores of `count` measured networks is the limit of `level`.
+
+    Raises:
+        ConfigError: `level` is not between 0 and 1, or so few networks cannot tell it.
+    """
+    rank = rank_of(level, count)
+    if rank > count:
+        raise ConfigError(
+            f"{count} measured networks cannot tell a limit of level {level:g}, which takes "
+            f"{networks_for(level)}; measure more with: elat calibrate --networks "
+            f"{networks_for(level)}, or lower the level."
+        )
+    return rank
 
 
 def _slope(x: Vector, y: Vector) -> float:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..core.artefact import read_json, read_manifest
 from ..core.errors import ArtefactError
-from ..latency.calibration import AdditiveFit, Calibration, best_additive_fit
+from ..latency.additive_fit import AdditiveFit, best_additive_fit
+from ..latency.calibration import Calibration
 from ..latency.models.evaluate import HeldOut
 from ..latency.models.folder import CALIBRATION, HELD_OUT, KIND, TABLE
 from ..latency.table import read_table

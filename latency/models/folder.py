@@ -27,8 +27,9 @@ from ...core.artefact import (
     write_json,
 )
 from ...core.errors import ArtefactError, ConfigError, MissingLatencyError
+from ..calibration import Calibration
 from ..condition import Condition
-from ..network import Calibration, NetworkLatency
+from ..network import NetworkLatency
 from ..table import LatencyTable, read_table, write_table
 from . import latency_models
 from .base import LatencyModel, StoredModel

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...latency.calibration import AdditiveFit, Calibration
+from ...latency.additive_fit import AdditiveFit
+from ...latency.calibration import Calibration
 from ..grid import ABSENT, Cell, Column, Grid, number_cell, text_cell
 from ..inputs import ReportInputs
 from ..models import ModelFolder, additive_yardstick

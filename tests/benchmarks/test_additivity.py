@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from elat.flows.calibrate import sample_networks
-from elat.latency.calibration import Calibration, additive_error_around, best_additive_fit
+from elat.latency.additive_fit import additive_error_around, best_additive_fit
+from elat.latency.calibration import Calibration
 from elat.latency.methods import Evidence, Subjects
 from elat.latency.table import LatencyTable
 

@@ -13,13 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elat.core.errors import ArtefactError, ConfigError
+from elat.latency.additive_fit import best_additive_fit
+from elat.latency.calibration import Calibration
 from elat.latency.models.base import LatencyModel, Prediction
-from elat.latency.network import (
-    Calibration,
-    NetworkLatency,
-    best_additive_fit,
-    calibrate,
-)
+from elat.latency.network import NetworkLatency, calibrate
 from elat.latency.operators import Operator
 from elat.latency.operators.chain import Chain
 from elat.latency.operators.mbconv import MBConv

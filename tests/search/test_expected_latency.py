@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from elat.core.errors import ConfigError, MissingLatencyError
+from elat.latency.calibration import Calibration
 from elat.latency.models.base import LatencyModel, Prediction
-from elat.latency.network import Calibration, NetworkLatency
+from elat.latency.network import NetworkLatency
 from elat.search.architecture import Architecture
 from elat.search.block_supernet import BlockSupernet
 from elat.search.expected_latency import ExpectedLatency

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from elat.core.errors import ArtefactError, ConfigError, UnknownNameError
+from elat.latency.calibration import Calibration
 from elat.latency.condition import Condition, Method, Precision
 from elat.latency.models.evaluate import noise
 from elat.latency.models.folder import (
@@ -23,7 +24,6 @@ from elat.latency.models.folder import (
     write_calibration,
     write_model,
 )
-from elat.latency.network import Calibration
 from elat.latency.operators.mbconv import MBConv
 from elat.latency.table import Entry, LatencyTable, write_table
 
