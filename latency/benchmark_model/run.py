@@ -46,6 +46,7 @@ _OTHER_ENTRIES = 100
 _OTHER_S = 900.0
 # All that a damaged header can make of `tarfile`.
 _DAMAGES = (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError, EOFError)
+_FIRST = re.compile(rb"\s*([0-9a-f]{32}) ")
 _JOB = re.compile(r"job-([0-9a-f]{20})-\d{1,4}", re.ASCII)
 
 
@@ -102,11 +103,14 @@ class Found:
         ended: Invocations by their number.
         condemned: For the keys of models that are not run any more, why.
         outputs: What was kept of outputs, by the number of the invocation.
+        began_s: When its first part began by the clock of this machine, in seconds since 1970;
+            None where nothing has. A run that is taken up may have begun long ago.
     """
 
     ended: dict[int, Ended] = field(default_factory=dict)
     condemned: dict[str, str] = field(default_factory=dict)
     outputs: dict[int, bytes] = field(default_factory=dict)
+    began_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -218,7 +222,7 @@ class Runner:
             file = Path(folder) / "plan"
             file.write_text("".join(f"{line.text(number)}\n" for number, line in todo.items()))
             self.transport.push(file, plan, _COPY_S)
-        token = secrets.token_hex(16)
+        token = _token(time.time())
         words = [token, plan, f"runs/{key}/out", str(self.limit_s), self.mask, self.program]
         self.transport.start(name, ["sh", "-c", scripts.RUN, "elat", *words])
 
@@ -236,7 +240,10 @@ class Runner:
                     job.stdout, file, _COPY_S, longest_bytes=_LONGEST_LOG_BYTES
                 )
             )
-            ended, begun = read_log(file.read_bytes())
+            log = file.read_bytes()
+        ended, begun = read_log(log)
+        if found.began_s is None:
+            found.began_s = began_s(log)
         found.ended |= {number: one for number, one in ended.items() if number in todo}
         is_cut_off = job.status is not JobStatus.FINISHED
         return begun if is_cut_off and begun in todo else None
@@ -299,13 +306,24 @@ class Runner:
         )
 
 
+def _token(now_s: float) -> str:
+    """96 bits that nobody can guess, behind 8 digits for the time, in seconds since 1970."""
+    return f"{int(now_s):08x}{secrets.token_hex(12)}"
+
+
+def began_s(data: bytes) -> float | None:
+    """When what `scripts.RUN` printed was begun, in seconds since 1970; None where nothing was."""
+    first = _FIRST.match(data)
+    return None if first is None else float(int(first[1][:8], 16))
+
+
 def read_log(data: bytes) -> tuple[dict[int, Ended], int | None]:
     """The invocations in what `scripts.RUN` printed, and the one that was begun and not ended.
 
     The token of the lines in between is that of the first line; what the program itself prints
     cannot know it.
     """
-    first = re.match(rb"\s*([0-9a-f]{32}) ", data)
+    first = _FIRST.match(data)
     if first is None:
         return {}, None
     marks = list(

@@ -87,7 +87,7 @@ class BenchmarkModelWorker(Server):
             sentinel = None if request.sentinel is None else prepare(request.sentinel)
             self._bring([*prepared.values(), *([] if sentinel is None else [sentinel])])
             group = _Group(request, list(prepared), list(prepared.values()), sentinel, options)
-            started = datetime.now(UTC).isoformat()
+            asked_s = time.time()
             before = self._ready()
             key = runner.key_of(group.lines, request.seed)
             found = runner.carry_out(key, group.lines)
@@ -96,6 +96,8 @@ class BenchmarkModelWorker(Server):
             # is there to answer to, this ends the process, and the next one takes the run up.
             self._say({"at": group.cases[0], "phase": "run"})
             runner.forget(key)
+        began_s = asked_s if found.began_s is None else found.began_s
+        started = datetime.fromtimestamp(began_s, UTC).isoformat()
         for case in group.cases:
             self._answer(case, group, found, started, (before, after), environment)
         self._group += 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elat.core.errors import MeasurementError
-from elat.latency.benchmark_model.run import read_log, read_outputs
+from elat.latency.benchmark_model.run import began_s, read_log, read_outputs
 
 TOKEN = b"0123456789abcdef" * 2
 OTHER = b"f" * 32
@@ -46,6 +46,11 @@ def plain(ended):
 
 
 class TestLog:
+    @given(st.binary(max_size=60), st.booleans())
+    def test_the_time_of_its_beginning_is_in_its_token(self, data, is_log):
+        began = began_s(said([]) + data if is_log else data)
+        assert began == 0x01234567 if is_log else began is None or 0 <= began < 2**32
+
     @given(RUNS)
     def test_each_invocation_has_what_it_printed_whatever_that_is(self, runs):
         ended, begun = read_log(said(runs))

@@ -105,6 +105,14 @@ class TestTakenUp:
         assert found.ended[1].log == b"x"
         assert not found.condemned
 
+    def test_a_run_that_is_taken_up_began_when_it_did(self, runner, monkeypatch):
+        monkeypatch.setattr(runs.time, "time", lambda: 1_700_000_000.75)
+        runner.carry_out(KEY, lines())
+        monkeypatch.setattr(runs.time, "time", lambda: 1_700_086_400.0)
+        assert runner.carry_out(KEY, lines()).began_s == 1_700_000_000
+        runner.forget(KEY)
+        assert runner.carry_out(KEY, lines()).began_s == 1_700_086_400
+
     def test_another_program_pinning_limit_plan_or_seed_is_another_run(self, runner):
         asked = lines()
         others = [

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from elat.core.artefact import read_json, write_json
+from elat.core.errors import ConnectionLostError
 from elat.latency.benchmark_model.prepared import prepare
+from elat.latency.benchmark_model.run import Runner
 from elat.latency.launch import Launch
 from elat.latency.runtimes.tflite import load
 
@@ -62,6 +64,21 @@ def test_a_launch_has_a_sample_an_invocation_and_the_fixed_model_beside_it(fake,
     assert message["state"]["delegation"] == []
     assert message["state"]["clock_resolution_ns"] == 10 * 500
     assert message["environment"]["device"]["kernel"]
+
+
+def test_a_launch_of_a_run_that_is_taken_up_has_the_time_at_which_it_ran(fake, conv, monkeypatch):
+    def leave(self, key):
+        raise ConnectionLostError("the cable was pulled")
+
+    fake.say([Said(log(), output=raw_output(conv))])
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "forget", leave)
+        patch.setattr("elat.latency.benchmark_model.run.time.time", lambda: 1_700_000_000)
+        *_, refusal = fake.served(fake.request({"a": conv}))
+    assert "cable" in refusal["error"]["message"]
+    (message,) = answers(fake.served(fake.request({"a": conv}))).values()
+    assert message["launch"]["started_utc"] == "2023-11-14T22:13:20+00:00"
+    assert len(fake.arguments) == 1
 
 
 def test_the_program_gets_the_model_its_inputs_and_the_flags(fake, conv):
