@@ -122,6 +122,8 @@ def _say_totals(found: ProfiledModel) -> None:
         f"{1e3 * profile.node_cost_ms:.2f} us a node are taken off, and the rest is scaled by "
         f"{profile.scale:.3f}"
     )
+    if delegation := profile.facts.get("delegation"):
+        say(f"delegates: {delegation}")
     if found.roofline is not None:
         say(
             f"at best {found.roofline.macs_per_ms / 1e6:.1f} GMAC/s and "

@@ -105,7 +105,10 @@ def test_people_see_what_was_fused_and_how_it_sums_up(elat, tmp_path, monkeypatc
         ProfiledNode("r", "ReorderOutput", (), 0.2, 0.1, True),
     )
     condition = Condition.of(find_device("local-ort"))
-    made = Profile(nodes, 40, 1, 0.7, 0.42, 0.02, 0.001, 1.01, 1e-3, condition, notes=("A note.",))
+    made = Profile(
+        nodes, 40, 1, 0.7, 0.42, 0.02, 0.001, 1.01, 1e-3, condition, {"delegation": "GPU partial"},
+        ("A note.",),
+    )  # fmt: skip
     found = profiling.ProfiledModel("m.onnx", made, (profiling.Part("Conv", 0.4, 0.1),), None)
     monkeypatch.setattr(profiling, "profile_model", lambda order: found)
     said = elat("profile", "m.onnx", "--device", "local-ort")
@@ -113,7 +116,7 @@ def test_people_see_what_was_fused_and_how_it_sums_up(elat, tmp_path, monkeypatc
     assert "a + b + c + 1 more" in said.out and "(layout)" in said.out
     assert "75.0%" in said.out and "9,000" in said.out and "50%" in said.out
     assert "0.4200 ms a run" in said.err and "0.1000 ms in changes of layout" in said.err
-    assert "A note." in said.err
+    assert "A note." in said.err and "delegates: GPU partial" in said.err
 
 
 @pytest.mark.parametrize(
