@@ -108,5 +108,6 @@ def sections(text: str, token: str) -> Sections:
     parts = re.split(rf"(?:^|\r?\n){token} ([\w.]+)\r?\n", text)
     found: dict[str, str] = {}
     for name, part in zip(parts[1::2], parts[2::2], strict=True):
-        found.setdefault(name, part.replace("\r\n", "\n"))
+        # The last line's end is the next header's, but for what a terminal made of it.
+        found.setdefault(name, part.replace("\r\n", "\n").rstrip("\r"))
     return found

@@ -170,6 +170,7 @@ def test_a_phone_says_what_it_is_and_how_it_was(loop_adb, store):
     assert Flag.THROTTLED not in found.flags
 
 
+@pytest.mark.slow
 def test_int8_models_are_given_int8_inputs(loop_local, store):
     runtime = {"name": "benchmark_model", "method": "block", "precision": "int8"}
     assert failures(loop_local.card(runtime=runtime), store) == []
@@ -189,6 +190,7 @@ def test_a_delegate_that_takes_a_part_is_flagged(loop_local, store, precision):
     assert Flag.PARTIAL_DELEGATION in found[OPERATORS[1]].flags
 
 
+@pytest.mark.slow
 def test_a_delegate_that_must_take_all_and_does_not_is_a_failure(loop_local, store):
     options = {"delegate": "gpu", "whole": True}
     runtime = {"name": "benchmark_model", "method": "block", "options": options}
@@ -196,6 +198,7 @@ def test_a_delegate_that_must_take_all_and_does_not_is_a_failure(loop_local, sto
     assert [text[:39] for text in found] == ["UNSUPPORTED: The delegate leaves a part"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -237,10 +240,12 @@ def _keys_of(loop: Loop, operator: Operator) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_lines_that_end_as_on_windows_are_read(loop_adb, store):
     assert failures(loop_adb.card("crlf"), store) == []
 
 
+@pytest.mark.slow
 def test_an_old_build_is_told_apart_and_can_be_used_without_outputs(loop_adb, store):
     device = loop_adb.card("version=old")
     with pytest.raises(UnavailableError, match=r"no flag output_filepath.*check: false"):
@@ -336,6 +341,7 @@ def test_a_space_is_measured_by_the_commands_that_are_used_here(loop_adb, tmp_pa
     assert json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time_holds_a_phone(loop_adb, store, tmp_path):
     device = loop_adb.card()
     steps = measure_cases(campaign(device, store), OPERATORS)
@@ -378,6 +384,7 @@ def test_the_doctor_says_what_is_wrong_with_the_program(loop_adb):
 NASTY = "we ird/$(touch owned)/`touch owned`;touch owned&|'\"*?[x]#~!-rf é"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["loop_ssh", "loop_adb"])
 def test_metacharacters_in_cards_are_names(request, way, store, tmp_path):
     loop = request.getfixturevalue(way)
@@ -433,6 +440,7 @@ def test_a_whole_space_is_measured_over_adb(loop_adb, tmp_path):
     assert len(read_table(table)) == 35
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -468,6 +476,7 @@ def test_what_ails_a_phone_is_one_sentence_and_passes(
     assert len(store.measurements(Condition.of(device))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "said"),
     [("offline", r"does not answer"), ("full", r"no room left")],
@@ -485,6 +494,7 @@ def test_what_ails_a_board_is_one_sentence_and_passes(loop_ssh, store, ssh_serve
     assert failures(device, store) == []
 
 
+@pytest.mark.slow
 def test_a_phone_of_long_ago_measures_the_same(loop_adb, store, loop_phone, adb_server):
     loop_phone.faults.is_old = True
     adb_server.connect(loop_phone)

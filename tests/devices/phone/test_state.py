@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from elat.devices.phone import PhoneState
@@ -181,6 +181,7 @@ def test_whatever_it_prints_gives_a_state_within_bounds(told, is_crlf):
     told=st.dictionaries(st.sampled_from(sorted(PHONE_14)), TEXTS),
     name=st.sampled_from(sorted(PHONE_14)),
 )
+@example(told={"airplane": "\r"}, name="battery")
 def test_no_section_is_another(told, name):
     """What one section prints decides that one alone."""
     others = {**told, name: ""}
