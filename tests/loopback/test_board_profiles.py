@@ -47,6 +47,7 @@ def test_a_model_is_profiled_there_and_nothing_of_it_stays(loop, path):
     assert list((loop.folder / "lent").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_cut_while_it_profiles_costs_that_process_alone(
     loop, path, monkeypatch
 ):
@@ -65,6 +66,7 @@ def test_a_connection_that_is_cut_while_it_profiles_costs_that_process_alone(
     assert profile.nodes
 
 
+@pytest.mark.slow
 def test_what_the_runtime_there_refuses_is_said(loop, path, tmp_path):
     device = loop.card()
     broken = tmp_path / "broken.onnx"

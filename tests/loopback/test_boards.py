@@ -113,6 +113,7 @@ def test_a_connection_cut_in_the_middle_costs_the_running_launch_alone(loop, sto
     assert (len(found), len(workers)) == (4, 2)
 
 
+@pytest.mark.slow
 def test_a_board_that_stays_away_is_set_aside_and_nothing_finished_is_lost(loop, store, impatient):
     def pull(launches: int) -> None:
         if launches == 2:
@@ -128,6 +129,7 @@ def test_a_board_that_stays_away_is_set_aside_and_nothing_finished_is_lost(loop,
     assert measured(device, store) == 2
 
 
+@pytest.mark.slow
 def test_a_board_that_restarted_is_told_from_one_that_was_cut_off(loop, store, monkeypatch):
     boot, losses = loop.folder.parent / "boot", []
     recover = Board.recover
@@ -281,6 +283,7 @@ def test_the_condition_is_known_while_the_board_is_off(loop):
         Condition.of(find_device("loop-ssh"))
 
 
+@pytest.mark.slow
 def test_a_runtime_that_changed_there_ends_the_call_and_the_next_one_measures_it(loop, store):
     device = loop.card()
     kept = elat_home() / "boards" / "loop-ssh.json"
@@ -292,6 +295,7 @@ def test_a_runtime_that_changed_there_ends_the_call_and_the_next_one_measures_it
     assert Condition.of(device) == now
 
 
+@pytest.mark.slow
 def test_the_doctor_examines_the_board_where_it_is(loop):
     checks = {check.name: check for check in examine_board(loop.card())}
     assert checks["board"].status == "pass"

@@ -99,6 +99,7 @@ def told(profile):
     return [(node.kind, node.fused, node.macs, node.is_layout) for node in profile.nodes]
 
 
+@pytest.mark.slow
 def test_a_network_is_told_as_by_litert_itself(device):
     here = condition_of(find_device("local-tflite"))
     if reason := unavailable_reason(here):
@@ -221,6 +222,7 @@ def test_a_longer_chain_takes_longer(device, tmp_path):
     assert 0 < short_ms < long_ms
 
 
+@pytest.mark.slow
 def test_the_verb_works_over_adb(device, loop_phone, tmp_path):
     write_cool_programs(loop_phone.programs)
     transport = {"serial": loop_phone.serial, "folder": str(loop_phone.root / "work")}
