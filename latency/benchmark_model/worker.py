@@ -39,7 +39,8 @@ from .options import BenchmarkModelOptions, delegate_flags
 from .order import Invocation, neighbours, shuffled
 from .place import program_on
 from .prepared import Prepared, prepare
-from .run import Ended, Found, Line, Runner
+from .results import Ended
+from .run import Found, Line, Runner
 from .told import Coverage, Told, failure_of, is_too_late, read_told
 
 MOST_PASSES = 10

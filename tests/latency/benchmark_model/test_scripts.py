@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from elat.latency.benchmark_model import scripts
-from elat.latency.benchmark_model.run import read_log
+from elat.latency.benchmark_model.results import read_log
 
 TOKEN = "0123456789abcdef" * 2
 SHELLS = {

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elat.core.errors import MeasurementError
-from elat.latency.benchmark_model.run import began_s, read_log, read_outputs
+from elat.latency.benchmark_model.results import began_s, read_log, read_outputs
 
 TOKEN = b"0123456789abcdef" * 2
 OTHER = b"f" * 32
