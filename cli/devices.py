@@ -135,7 +135,10 @@ def add(
         str, typer.Option("--program-version", help="What you call the program, such as 2.17.")
     ] = "",
     python: Annotated[
-        str, typer.Option("--python", help="With --ssh: the Python there, 3.11 or later.")
+        str,
+        typer.Option(
+            "--python", help="With --ssh: the Python there, 3.11 or later; none for trtexec alone."
+        ),
     ] = "python3",
     identity: Annotated[
         str | None,

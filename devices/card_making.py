@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import UnknownNameError
 from .asking import LEAST_PYTHON, WORKER_MODULES, Answers
 from .catalogue import KnownMachine, Section, known_sections
-from .device import DeviceKind
+from .device import NO_PYTHON, DeviceKind
 
 _LONGEST_ID = 40
 _BY_PROGRAM = "benchmark-model"
@@ -36,6 +36,11 @@ class Way:
     def kind(self) -> DeviceKind:
         """As its card says."""
         return DeviceKind(self.card["kind"])
+
+    @property
+    def has_python(self) -> bool:
+        """Whether a Python is meant to measure there."""
+        return bool(self.card.get("ssh", {}).get("python") != NO_PYTHON)
 
 
 def id_of(name: str) -> str:
@@ -86,7 +91,7 @@ def _sensible(way: Way, known: Sequence[KnownMachine], answers: Answers) -> list
         return [_BY_PROGRAM]
     of_program = [] if way.program is None else [_BY_PROGRAM]
     of_known = [name for machine in reversed(known) for name in machine.sections]
-    of_gpu = ["tensorrt", "trtexec"] if answers.gpus else []
+    of_gpu = ["tensorrt", "trtexec"] if answers.gpus or not way.has_python else []
     of_python = [n for n in (*of_known, *of_gpu, "onnxruntime", "tflite") if n != _BY_PROGRAM]
     return [*of_program, *of_python]
 
@@ -95,6 +100,8 @@ def is_there(section: Section, way: Way, answers: Answers) -> bool:
     """Whether the machine has what `section` needs."""
     if section.is_by_program:
         return way.program is not None
+    if not way.has_python:
+        return bool(answers.tools & set(section.needs))
     python = answers.python
     if python is None or python.version < LEAST_PYTHON:
         return False
@@ -142,12 +149,15 @@ def _machine(known: Sequence[KnownMachine], answers: Answers) -> dict[str, Any]:
 def lacks(name: str, section: Section, way: Way, answers: Answers) -> list[str]:
     """What keeps the machine from measuring by the section `name`, a sentence each."""
     if is_there(section, way, answers):
-        return _lacks_of_python(way, answers) if not section.is_by_program else []
+        needs_python = way.has_python and not section.is_by_program
+        return _lacks_of_python(way, answers) if needs_python else []
     if section.is_by_program:
         return [
             "the card names no benchmark_model yet: build or download one for its processor, then "
             "give the command again with --program FILE --replace"
         ]
+    if not way.has_python:
+        return [f"{name} needs a Python, or trtexec, which {way.name} has not"]
     found = _lacks_of_python(way, answers)
     python = answers.python
     if python is not None and not (python.modules | answers.tools) & set(section.needs):

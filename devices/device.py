@@ -19,7 +19,8 @@ from .machine import MachineSection
 PHONE_RUNTIME = "benchmark_model"
 """The runtime whose program runs where there is no Python."""
 
-_NO_PYTHON = "none"
+NO_PYTHON = "none"
+"""What a card calls the Python of a board without one."""
 
 
 class DeviceKind(StrEnum):
@@ -140,7 +141,7 @@ class Ssh(Settings):
     @property
     def has_python(self) -> bool:
         """Whether elat's own worker runs there."""
-        return self.python != _NO_PYTHON
+        return self.python != NO_PYTHON
 
     @property
     def address(self) -> str:

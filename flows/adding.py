@@ -184,7 +184,7 @@ def _asked(wish: Wish) -> Answers:
             held.enter_context(device_lock(way_to(probe)))
         transport = transport_to(probe)
         held.callback(transport.close)
-        return ask_machine(transport, wish.python)
+        return ask_machine(transport, wish.python if wish.way.has_python else None)
 
 
 def _recognised(named: str | None, answers: Answers) -> Sequence[KnownMachine]:

@@ -90,6 +90,21 @@ def test_a_gpu_is_measured_where_tensorrt_is_there():
     assert made(BOARD, by_tool)[0] == "trtexec"
 
 
+def test_a_board_without_python_is_measured_by_its_trtexec():
+    bare = Way({"kind": "ssh", "ssh": {"host": "orin", "python": "none"}}, "orin")
+    sections = {"board": "NVIDIA Jetson Orin Nano Developer Kit", "machine": "aarch64"}
+    there = answers_of({**sections, "trtexec": "/usr/src/tensorrt/bin/trtexec"})
+    name, device = made(bare, there)
+    assert (name, device.runtime["name"]) == ("trtexec", "trtexec")
+    assert device.ssh is not None
+    assert not device.ssh.has_python
+    assert sentences(bare, there, "trtexec") == ""
+    assert "tflite needs a Python" in sentences(bare, there, "tflite")
+    assert "trtexec, which orin has not" in sentences(bare, answers_of(sections), "trtexec")
+    # With a Python of that name alone, the board lacks one.
+    assert "no Python of that name" in sentences(BOARD, there, "trtexec")
+
+
 def test_a_machine_that_nobody_knows_gets_a_card_without_facts():
     name, device = made(PHONE, answers_of({"ro.product.model": "Fairphone 5"}))
     assert (device.id, name) == ("fairphone-5", "benchmark-model")

@@ -13,6 +13,7 @@ from elat.cli.app import app
 from elat.core.artefact import elat_home
 from elat.core.errors import (
     DeviceInUseError,
+    DeviceOfflineError,
     MeasurementError,
     UnavailableError,
 )
@@ -146,22 +147,15 @@ def test_what_one_worker_built_serves_the_next(board, store, trtexec, loop):
     assert len(list(loop.folder.glob("trtexec/trtexec-*"))) == trtexec.builds == 3
 
 
-@pytest.mark.slow
-def test_a_board_that_stays_away_is_set_aside_and_nothing_finished_is_lost(board, store, loop):
+def test_a_board_that_is_off_is_said_at_once_and_blames_no_operator(board, store, loop):
     device = board()
     condition = Condition.of(device)
-
-    def pull(launches: int) -> None:
-        loop.server.cable.pull()
-
-    # The worker has its own patience, which takes two minutes.
-    with pytest.raises(UnavailableError, match="is set aside after 7 failures in a row"):
-        measured(device, store, pull)
-    assert len(store.measurements(condition)) == 1
+    loop.server.cable.pull()
+    with pytest.raises(DeviceOfflineError, match="loop does not answer"):
+        measured(device, store)
+    # What was told of it serves tables and models meanwhile.
+    assert Condition.of(device) == condition
     assert store.failures(condition) == {}
-    loop.server.cable.plug_in()
-    assert measured(device, store) == []
-    assert len(store.measurements(condition)) == len(OPERATORS)
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ import pytest
 from elat.core.errors import (
     ArtefactError,
     ConnectionLostError,
+    DeviceOfflineError,
+    DeviceSetAsideError,
     MeasurementError,
     UnavailableError,
     UnsupportedOperatorError,
@@ -29,7 +31,7 @@ from elat.latency.condition import Condition
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.sum import Sum
 from elat.latency.protocol import SCREEN
-from elat.latency.remote.patience import Patience
+from elat.latency.remote.patience import PAUSES_S, Patience
 from elat.latency.tensorrt.trtexec import far
 from elat.latency.tensorrt.trtexec.command import TrtexecOptions
 from elat.latency.tensorrt.trtexec.far import FarHost
@@ -232,6 +234,26 @@ def test_a_connection_that_is_cut_again_and_again_costs_no_run(trtexec, cache, w
     assert timed(host, trtexec, cache).output_error < 1e-4
     assert transport.cuts > 10
     assert len(trtexec.commands) == 3
+
+
+class Gone(Transport):
+    """A transport to a device that is gone once it was asked `left` things."""
+
+    left = 20
+
+    def _run(self, *arguments, **named):
+        self.left -= 1
+        if self.left < 0:
+            raise DeviceOfflineError("it does not answer")
+        return super()._run(*arguments, **named)
+
+
+def test_a_device_that_stays_away_is_set_aside(trtexec, cache, work):
+    pauses_s = []
+    host = FarHost(Gone(LocalLink(str(work))), "far", Gates(), pauses_s.append)
+    with pytest.raises(DeviceSetAsideError, match="far is set aside after 7 failures in a row"):
+        timed(host, trtexec, cache)
+    assert pauses_s[-len(PAUSES_S) :] == list(PAUSES_S)
 
 
 @pytest.mark.slow
