@@ -17,7 +17,7 @@ from elat.latency.benchmark_model.options import (
 )
 from elat.latency.benchmark_model.place import program_on
 from elat.latency.benchmark_model.worker import MOST_PASSES, passes_of, run_flags
-from elat.latency.condition import Condition
+from elat.latency.condition import Condition, Method
 from elat.latency.precision import Precision
 from elat.latency.protocol import SCREEN
 from elat.latency.runtimes import runtimes
@@ -178,7 +178,7 @@ def test_runs_last_as_long_as_the_protocol_asks(passes, slice_ms):
     protocol = replace(SCREEN, passes=passes, slice_ms=slice_ms)
     count = passes_of(protocol)
     assert 1 <= count <= MOST_PASSES
-    condition = Condition("x", "benchmark_model", "", Precision.FP32, 1, 3, "block", ())
+    condition = Condition("x", "benchmark_model", "", Precision.FP32, 1, 3, Method.BLOCK, ())
     flags = run_flags(condition, protocol, BenchmarkModelOptions())
     lasts_s = float(next(f for f in flags if f.startswith("--min_secs=")).partition("=")[2])
     assert count * lasts_s >= passes * slice_ms / 1e3 * (1 - 1e-5)

@@ -106,9 +106,9 @@ class TestTakenUp:
         assert not found.condemned
 
     def test_a_run_that_is_taken_up_began_when_it_did(self, runner, monkeypatch):
-        monkeypatch.setattr(runs.time, "time", lambda: 1_700_000_000.75)
+        monkeypatch.setattr("time.time", lambda: 1_700_000_000.75)
         runner.carry_out(KEY, lines())
-        monkeypatch.setattr(runs.time, "time", lambda: 1_700_086_400.0)
+        monkeypatch.setattr("time.time", lambda: 1_700_086_400.0)
         assert runner.carry_out(KEY, lines()).began_s == 1_700_000_000
         runner.forget(KEY)
         assert runner.carry_out(KEY, lines()).began_s == 1_700_086_400
@@ -180,7 +180,8 @@ class TestBringing:
         self, transport, work, monkeypatch
     ):
         """The device has unpacked them, and nobody heard of it."""
-        run, cuts = Transport.run, []
+        run = Transport.run
+        cuts: list[object] = []
 
         def cut(self, command, timeout_s, **options):
             ended = run(self, command, timeout_s, **options)

@@ -73,7 +73,7 @@ def test_a_launch_of_a_run_that_is_taken_up_has_the_time_at_which_it_ran(fake, c
     fake.say([Said(log(), output=raw_output(conv))])
     with monkeypatch.context() as patch:
         patch.setattr(Runner, "forget", leave)
-        patch.setattr("elat.latency.benchmark_model.run.time.time", lambda: 1_700_000_000)
+        patch.setattr("time.time", lambda: 1_700_000_000)
         *_, refusal = fake.served(fake.request({"a": conv}))
     assert "cable" in refusal["error"]["message"]
     (message,) = answers(fake.served(fake.request({"a": conv}))).values()
