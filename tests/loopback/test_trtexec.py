@@ -169,10 +169,20 @@ def test_one_operator_that_goes_wrong_costs_no_other(board, store, trtexec):
     assert [m.operator for m in store.measurements(Condition.of(device))] == [OPERATORS[1]]
 
 
+@pytest.mark.slow
+def test_a_full_board_ends_the_campaign_and_blames_no_operator(board, store, loop):
+    device = board()
+    condition = Condition.of(device)
+    with loop.server.fault("full"), pytest.raises(UnavailableError, match="has no room left"):
+        measured(device, store)
+    assert store.failures(condition) == {}
+    assert measured(device, store, operators=OPERATORS[:1]) == []
+
+
 def test_a_missing_program_is_said_in_one_sentence(board, store, trtexec):
     device = board()
     trtexec.path.unlink()
-    with pytest.raises(UnavailableError, match=r"loop has no program '/.*/trtexec' .*options: "):
+    with pytest.raises(UnavailableError, match=r"loop has no program '/.*' .*options: "):
         Condition.of(device)
     (check,) = examine_device(device)
     assert (check.name, str(check.status)) == ("trtexec", "fail")
