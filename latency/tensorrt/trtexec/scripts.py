@@ -29,7 +29,7 @@ there.
 RUN = r"""
 limit=$1 mask=$2 folder=$3
 shift 3
-cd "./$folder" && rm -f late times.json outputs.json || exit 1
+cd "./$folder" && rm -f late times.json outputs.json trtexec.log || exit 1
 [ -z "$mask" ] || set -- taskset "$mask" "$@"
 (
     trap 'kill "$nap"; exit 0' TERM

@@ -180,7 +180,10 @@ class WorkFolder:
 
     def _log(self, folder: Path) -> tuple[str, float | None]:
         """What the last run in `folder` printed, and the milliseconds that it took."""
-        text = self.content(folder / LOG).decode(errors="replace")
+        try:
+            text = self.content(folder / LOG).decode(errors="replace")
+        except FileNotFoundError:
+            return "", None
         if (match := _TOOK.search(text)) is None:
             return text, None
         begun, ended = (float(second) for second in match.groups())

@@ -167,6 +167,11 @@ def test_what_goes_wrong_is_said(host, trtexec, cache, trouble, kind, words):
         timed(host, trtexec, cache)
 
 
+def test_a_run_that_could_not_begin_printed_nothing(host):
+    with pytest.raises(MeasurementError, match=r"failed with exit code 1\. It printed nothing"):
+        host.run(["true"], Path("trtexec/nowhere"), 5, lambda: None)
+
+
 @pytest.mark.slow
 def test_a_build_that_failed_is_begun_anew(host, trtexec, cache):
     trtexec.be(trouble="crash")
@@ -249,7 +254,7 @@ class Gone(Transport):
 
 
 def test_a_device_that_stays_away_is_set_aside(trtexec, cache, work):
-    pauses_s = []
+    pauses_s: list[float] = []
     host = FarHost(Gone(LocalLink(str(work))), "far", Gates(), pauses_s.append)
     with pytest.raises(DeviceSetAsideError, match="far is set aside after 7 failures in a row"):
         timed(host, trtexec, cache)
