@@ -499,3 +499,22 @@ def test_a_phone_of_long_ago_measures_the_same(loop_adb, store, loop_phone, adb_
     loop_phone.faults.is_old = True
     adb_server.connect(loop_phone)
     assert failures(loop_adb.card(), store) == []
+
+
+@pytest.mark.slow
+def test_a_phone_that_is_away_keeps_no_other_waiting(loop_adb, tmp_path):
+    loop_adb.card()
+    away = elat_home() / "devices" / "away.yaml"
+    card = yaml.safe_load((elat_home() / "devices" / "loop.yaml").read_text())
+    away.write_text(yaml.safe_dump({**card, "id": "away", "transport": {"serial": "0A1B2C"}}))
+    asked = ["--device", "away,loop", "--generate", "1", "--kinds", "conv"]
+    store = str(tmp_path / "fleet.db")
+    done = CliRunner().invoke(app, ["measure", *asked, "--store", store, "--json"])
+    assert isinstance(done.exception, UnavailableError), done.output
+    assert "1 of 2 devices were set aside: away" in str(done.exception)
+    found = {row["device"]: row for row in json.loads(done.stdout)["devices"]}
+    assert (found["loop"]["operators"], found["loop"]["state"]) == (1, "done")
+    assert found["away"]["state"] == "set aside"
+    assert "not connected" in found["away"]["reason"]
+    with open_store(store) as opened:
+        assert len(opened.measurements(Condition.of(find_device("loop")))) == 1
