@@ -84,14 +84,20 @@ def delegate_flags(options: BenchmarkModelOptions, precision: Precision) -> list
     return flags
 
 
-def flags_needed(options: BenchmarkModelOptions) -> frozenset[str]:
-    """Names of the flags that a build must have: others are only warned about, and ignored."""
+def flags_needed(options: BenchmarkModelOptions, precision: Precision) -> frozenset[str]:
+    """Names of the flags that a build must have: others are only warned about, and ignored.
+
+    A build that ignores leave for fp16 would run in fp32, under the name of fp16.
+    """
+    is_half = precision is Precision.FP16
     needed = {
         Delegate.NONE: {"use_xnnpack"},
         Delegate.XNNPACK: {"use_xnnpack"},
         Delegate.GPU: {"use_gpu", "gpu_precision_loss_allowed"},
         Delegate.NNAPI: {"use_nnapi"},
     }[options.delegate]
+    halves = {Delegate.XNNPACK: {"xnnpack_force_fp16"}, Delegate.NNAPI: {"nnapi_allow_fp16"}}
+    needed |= halves.get(options.delegate, set()) if is_half else set()
     needed |= {"nnapi_accelerator_name"} if options.accelerator else set()
     needed |= {"require_full_delegation"} if options.whole else set()
     needed |= {"output_filepath", "input_layer_value_files"} if options.check else set()

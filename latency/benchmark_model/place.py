@@ -56,14 +56,14 @@ def bring_program(device: Device, transport: Transport, patience: Patience) -> s
             f"{file} is no benchmark_model of TFLite: it has no flag {min(missing)}. Repair the "
             f"section program in the card of {device.id}."
         )
-    options = parse(
-        BenchmarkModelOptions, dict(runtime_section(device).options), "benchmark_model options"
-    )
-    if missing := flags_needed(options) - flags:
+    section = runtime_section(device)
+    options = parse(BenchmarkModelOptions, dict(section.options), "benchmark_model options")
+    if missing := flags_needed(options, section.precision) - flags:
         raise UnavailableError(
             f"{file} has no flag {min(missing)}, which the options of {device.id} need: take a "
             "newer build (outputs are written since 2023), or one with that delegate, or set "
-            f"options in the card: {{check: false}} does without outputs."
+            "others in the card: options: {check: false} does without outputs, precision: fp32 "
+            "without fp16."
         )
     return name
 

@@ -38,10 +38,11 @@ token; what is too much of it is cut off, and ends the program. Exit code 74 is 
 
 MISSING = r"""
 for key; do
-    [ -e "models/$key/whole" ] || printf '%s\n' "$key"
+    if [ -e "models/$key/whole" ]; then touch "models/$key"; else printf '%s\n' "$key"; fi
 done
 """
-"""Arguments: keys of models. Prints those that are not there."""
+"""Arguments: keys of models. Prints those that are not there, and notes that the others are used.
+"""
 
 UNPACK = r"""
 bundle=$1
@@ -84,5 +85,7 @@ rm -rf "runs/$1" job-"$1"-*
 
 CLEAR = r"""
 rm -rf runs job-* models-*.tar .models-*.tar.* models/.new-*
+find models -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} \; 2>/dev/null
+exit 0
 """
-"""Deletes what all runs have left, and models on their way; models and programs stay."""
+"""Deletes what all runs have left, models on their way, and those that were not used for 30 days."""

@@ -89,6 +89,7 @@ def reached(link: Link) -> Reached:
 def loop(ssh_server, tmp_path, monkeypatch):
     """The board `loop-ssh`, with a work folder and a home of its own."""
     monkeypatch.setenv("ELAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ELAT_LOCKS", str(tmp_path / "locks"))
     ssh_server.cable.plug_in()
     return Loop(ssh_server, tmp_path / "work")
 

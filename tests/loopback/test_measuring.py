@@ -91,6 +91,8 @@ class Loop:
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("ELAT_HOME", str(tmp_path / "home"))
+    # All tests share this machine, and none of them its locks.
+    monkeypatch.setenv("ELAT_LOCKS", str(tmp_path / "locks"))
     return tmp_path
 
 

@@ -65,6 +65,7 @@ PROTOCOL = replace(
 def quick(tmp_path, monkeypatch):
     """Invocations as short as may be: these tests look at what is told, not at times."""
     monkeypatch.setenv("ELAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ELAT_LOCKS", str(tmp_path / "locks"))
     monkeypatch.setattr(program_bench, "_TIMINGS", 1)
     for name in ("_TIMED_S", "_PROFILED_S", "_WARM_UP_S"):
         monkeypatch.setattr(program_bench, name, 0.0)

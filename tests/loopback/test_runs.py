@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 
 from elat.core.errors import DeviceSetAsideError, StorageFullError, TransportError
 from elat.latency.benchmark_model import run as runs
+from elat.latency.benchmark_model import scripts
 from elat.latency.benchmark_model.run import Line, Runner
 from elat.latency.remote import patience
 from elat.latency.remote.patience import Patience
@@ -274,3 +276,17 @@ def test_an_old_phone_gives_the_same(adb, loop_phone, adb_server, tmp_path, monk
     adb_server.connect(loop_phone)
     bench = bench_of(adb, tmp_path / "program")
     assert ran(bench.runner.carry_out(KEY, lines())) == {n: said(n) for n in range(3)}
+
+
+def test_models_that_nobody_uses_any_more_are_deleted(bench):
+    models = bench.reached.folder / "models"
+    for name in ("used", "unused", "new"):
+        (models / name).mkdir(parents=True)
+        (models / name / "whole").touch()
+    month_ago = time.time() - 32 * 24 * 3600
+    for name in ("used", "unused"):
+        os.utime(models / name, (month_ago, month_ago))
+    words = ["sh", "-c", scripts.MISSING, "elat", "used", "absent"]
+    assert bench.reached.transport.run(words, 20).text == "absent\n"
+    bench.runner.clear()
+    assert {path.name for path in models.iterdir()} == {"used", "new"}
