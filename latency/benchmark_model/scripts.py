@@ -88,4 +88,4 @@ rm -rf runs job-* models-*.tar .models-*.tar.* models/.new-*
 find models -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} \; 2>/dev/null
 exit 0
 """
-"""Deletes what all runs have left, models on their way, and those that were not used for 30 days."""
+"""Deletes what all runs have left, models on their way, and those unused for 30 days."""
