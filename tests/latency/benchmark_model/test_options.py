@@ -14,6 +14,7 @@ from elat.latency.benchmark_model.options import (
     BenchmarkModelOptions,
     Delegate,
     delegate_flags,
+    flags_needed,
 )
 from elat.latency.benchmark_model.place import program_on
 from elat.latency.benchmark_model.worker import MOST_PASSES, passes_of, run_flags
@@ -152,6 +153,20 @@ def test_a_program_that_cannot_be_read_is_said(program, monkeypatch):
         Condition.of(card(program))
     with pytest.raises(UnavailableError, match="cannot be read"):
         program_on(card(program))
+
+
+@pytest.mark.parametrize(
+    ("delegate", "flag"),
+    [
+        ("xnnpack", "xnnpack_force_fp16"),
+        ("gpu", "gpu_precision_loss_allowed"),
+        ("nnapi", "nnapi_allow_fp16"),
+    ],
+)
+def test_a_build_has_to_have_the_flag_that_makes_it_run_in_fp16(delegate, flag):
+    options = BenchmarkModelOptions(delegate=delegate)
+    assert f"--{flag}=true" in delegate_flags(options, Precision.FP16)
+    assert flag in flags_needed(options, Precision.FP16)
 
 
 def test_a_phone_is_measured_by_this_runtime_alone(program):
