@@ -104,8 +104,7 @@ class Held:
 def held(device: Device, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[Held]:
     """The device, ready for runs of its program and held for this process alone.
 
-    What runs leave there stays where this is cut off, so that the next call takes it up; it is
-    deleted where all was answered.
+    What runs have left there stays: another call may be about to take it up.
 
     Raises:
         UnavailableError: The program is missing, or is not the right one.
@@ -117,8 +116,6 @@ def held(device: Device, *, sleep: Callable[[float], None] = time.sleep) -> Iter
         try:
             patience = Patience(device.id, sleep)
             yield Held(transport, patience, bring_program(device, transport, patience))
-            with suppress(TransportError):
-                transport.run(["sh", "-c", scripts.CLEAR, "elat"], _ASK_S)
         finally:
             transport.close()
 
@@ -129,9 +126,14 @@ def open_program(
 ) -> Iterator[Place]:
     """The device as a place that workers measure on, by `held`.
 
+    What runs leave there stays where this is cut off, so that the next call takes it up; it is
+    deleted where all was answered.
+
     Raises:
         UnavailableError: As `held`.
         TransportError: As `held`.
     """
-    with held(device, sleep=sleep):
+    with held(device, sleep=sleep) as found:
         yield Here((*default_command("benchmark_model.worker"), json.dumps(card_of(device))))
+        with suppress(TransportError):
+            found.transport.run(["sh", "-c", scripts.CLEAR, "elat"], _ASK_S)
