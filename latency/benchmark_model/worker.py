@@ -352,7 +352,8 @@ def _refuse(request: Request) -> None:
 def _state(states: tuple[PhoneState, PhoneState], told: Sequence[Told]) -> dict[str, Any]:
     """What is to be noted of a launch: the device after the run, and what ran the model."""
     before, after = states
-    coverage: tuple[Coverage, ...] = told[0].coverage
+    # Of all invocations: a delegate may have failed in a later one alone.
+    coverage: Mapping[Coverage, None] = dict.fromkeys(c for one in told for c in one.coverage)
     runs = sorted(one.sample.loops for one in told)[len(told) // 2]
     found: Mapping[str, Any] = {
         "before": before.to_json(),

@@ -66,6 +66,19 @@ def test_a_launch_has_a_sample_an_invocation_and_the_fixed_model_beside_it(fake,
     assert message["environment"]["device"]["kernel"]
 
 
+def test_what_a_delegate_left_in_one_invocation_alone_is_told(fake, conv):
+    text = (
+        "Explicitly applied XNNPACK delegate, and the model graph will be {} executed by the "
+        "delegate."
+    )
+    logs = [log(before=text.format(how)) for how in ("completely", "partially", "completely")]
+    fake.say([Said(one, output=raw_output(conv)) for one in logs])
+    (message,) = answers(
+        fake.served(fake.request({"a": conv}, protocol=protocol(3).to_json()))
+    ).values()
+    assert [one["share"] for one in message["state"]["delegation"]] == ["complete", "partial"]
+
+
 def test_a_launch_of_a_run_that_is_taken_up_has_the_time_at_which_it_ran(fake, conv, monkeypatch):
     def leave(self, key):
         raise ConnectionLostError("the cable was pulled")
