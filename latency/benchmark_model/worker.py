@@ -69,7 +69,7 @@ class BenchmarkModelWorker(Server):
         self._device = device
         self._lock = threading.Lock()
         self._transport = transport_to(device)
-        self._patience = Patience(device.id, time.sleep)
+        self._patience = Patience(device.id, self._sleep)
         self._is_alone = threading.Event()
         self._who: dict[str, Any] | None = None
 
@@ -149,7 +149,7 @@ class BenchmarkModelWorker(Server):
             lambda: self._patience.persist(partial(read_phone, self._transport)),
             self._device.gates,
             lambda: None,
-            time.sleep,
+            self._sleep,
             time.monotonic,
             name=self._device.id,
         )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from elat.core.artefact import read_json, write_json
 from elat.core.errors import ConnectionLostError
+from elat.devices.device import Gates
+from elat.devices.phone import PhoneState
 from elat.latency.benchmark_model.prepared import prepare
 from elat.latency.benchmark_model.run import Runner
 from elat.latency.launch import Launch
@@ -211,6 +214,29 @@ def test_a_worker_whose_parent_is_gone_ends_and_leaves_the_run_to_the_next(
     fake.say([Said(log(), output=raw_output(conv))])
     with pytest.raises(BrokenPipeError):
         serve(Broken(), fake.device, [fake.request({"a": conv})])
+
+
+def test_a_worker_whose_parent_is_gone_does_not_wait_for_the_device_to_cool(
+    fake, conv, monkeypatch
+):
+    """It would begin a run long after, beside the worker of the next call."""
+    from elat.latency.benchmark_model import worker
+
+    monkeypatch.setattr(worker, "_BEAT_S", 0.01)
+    monkeypatch.setattr(worker, "read_phone", lambda transport: PhoneState(battery_c=60.0))
+    hot = replace(fake.device, gates=Gates(temperature_max_c=38.0))
+
+    class Broken(io.StringIO):
+        def write(self, text):
+            if json.loads(text).get("at"):
+                raise BrokenPipeError
+            return super().write(text)
+
+    monkeypatch.setattr(worker.BenchmarkModelWorker, "_prepare", lambda self, request: {"a": made})
+    made = prepare(conv)
+    with pytest.raises(BrokenPipeError):
+        serve(Broken(), hot, [fake.request({"a": conv})])
+    assert fake.arguments == []
 
 
 def test_int8_models_of_several_inputs(fake, artefacts):
