@@ -9,7 +9,7 @@ from typing import Any
 
 from ...core.errors import ArtefactError, MeasurementError, UnsupportedOperatorError
 from ..imports.lines import lines_of
-from ..imports.tflite_log import Benchmark, read_benchmarks
+from ..imports.tflite_log import read_benchmarks
 from ..imports.tflite_stats import RESOLUTION_MS, Stat, read_stat
 from ..sample import NS_PER_MS, Sample
 from .options import Delegate
@@ -70,7 +70,8 @@ class Told:
     Attributes:
         sample: Its measured runs as one sample: see `sample_of`.
         init_ms: Loading and preparing the model; NaN is never given: 0 where it is not told.
-        first_call_ms: The first run.
+        first_call_ms: The first run, as the summary says it or else the warm-up; 0 where neither
+            tells it.
         warmup_calls: Runs before those that count.
         is_steady: Whether the runs before, the first of all left out, took as long as those that
             count, to a tenth.
@@ -116,8 +117,8 @@ def read_told(log: bytes, asked: Delegate = Delegate.NONE) -> Told:
         raise MeasurementError("benchmark_model printed no summary: its output was cut short.")
     return Told(
         sample=sample_of(stat),
-        init_ms=_fact(benchmark, "Init"),
-        first_call_ms=_fact(benchmark, "First inference"),
+        init_ms=benchmark.summary_ms.get("Init", 0.0),
+        first_call_ms=benchmark.summary_ms.get("First inference", _first_ms(warm_up)),
         warmup_calls=0 if warm_up is None else warm_up.count,
         is_steady=warm_up is not None and _is_steady(warm_up, stat),
         coverage=coverage_by(asked, lines),
@@ -232,8 +233,9 @@ def coverage_by(asked: Delegate, lines: Sequence[str]) -> tuple[Coverage, ...]:
     return (Coverage(asked.upper(), "untold"), *found)
 
 
-def _fact(benchmark: Benchmark, name: str) -> float:
-    return benchmark.summary_ms.get(name, 0.0)
+def _first_ms(warm_up: Stat | None) -> float:
+    """The first run of all, which some builds leave out of their summary."""
+    return 0.0 if warm_up is None else warm_up.values_ms.get("first", 0.0)
 
 
 def _warm_up(lines: Sequence[str]) -> Stat | None:
