@@ -371,6 +371,17 @@ FLAGS = [
     ),
     (Flag.THROTTLED, with_sentinel(4, 12), with_sentinel(3, 12)),
     (Flag.THROTTLED, with_state(thermal_status=1), with_state(thermal_status=0)),
+    # The last launch tells it as well as the first.
+    (
+        Flag.PARTIAL_DELEGATION,
+        replace(of_values(STEADY), state_after={"delegation": [{"share": "partial"}]}),
+        with_state(delegation=[{"share": "complete"}]),
+    ),
+    (
+        Flag.MEAN_ONLY,
+        replace(of_values(STEADY), state_after={"statistic": "mean"}),
+        with_state(statistic="median"),
+    ),
     (
         Flag.HOT_START,
         with_state(temperatures_c={"x86_pkg_temp": 71.0}, temperature_limit_c=70.0),
