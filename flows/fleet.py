@@ -129,8 +129,8 @@ def _lane(
 ) -> Iterator[Step | Done]:
     """The devices of one machine, one after another.
 
-    Every machine but this one releases `built` once, when its artefacts are built. This one waits
-    for so many `others`, which is None for those.
+    Every machine but this one releases `built` once, when the artefacts of its last device are
+    built. This one waits for so many `others`, which is None for those.
     """
     # An interrupt at the keyboard reaches the whole group; the parent tells when to end.
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -140,8 +140,10 @@ def _lane(
             yield Step(devices[0].id, Stage.WAIT, 0, 0)
     is_building = others is None
     for device in devices:
+        is_last = device == devices[-1]
         for found in _measured(order, device):
-            if is_building and (isinstance(found, Done) or found.stage is not Stage.BUILD):
+            is_built = isinstance(found, Done) or found.stage is not Stage.BUILD
+            if is_building and is_last and is_built:
                 is_building = False
                 built.release()
             yield found

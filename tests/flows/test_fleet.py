@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from threading import Semaphore
 
 import pytest
 
@@ -17,10 +18,12 @@ from elat.core.artefact import elat_home
 from elat.core.errors import ArtefactError, MissingLatencyError, UnavailableError
 from elat.devices.device import Device, find_device
 from elat.devices.set_aside import set_aside
+from elat.flows import fleet
 from elat.flows.fleet import Done, FleetOrder, Step, _measured, lanes, measure_fleet
 from elat.flows.measuring import default_store
 from elat.flows.wanted import Wanted
 from elat.latency.condition import Condition
+from elat.latency.measure import Stage
 from elat.latency.store import open_store
 
 from .conftest import CARD, QUICK
@@ -99,6 +102,29 @@ def test_one_that_is_out_of_reach_is_set_aside_and_the_others_go_on_one_after_an
     assert noted is not None
     assert noted.reason == str(done["pi"].error)
     assert set_aside("toy-a") is None
+
+
+@pytest.mark.parametrize("others", [None, 0])
+def test_this_machine_waits_until_the_last_device_of_another_one_has_its_artefacts(
+    toys, monkeypatch, others
+):
+    """Building them for a second card of a phone would disturb what is timed here meanwhile."""
+    steps = (Stage.BUILD, Stage.BUILD, Stage.MEASURE)
+    built = Semaphore(0)
+
+    def measured(order, device):
+        yield from (Step(device.id, stage, 1, 3) for stage in steps)
+        yield Done(device.id, 0, 0, 0, "store", None)
+
+    monkeypatch.setattr(fleet, "_measured", measured)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    released = []
+    for found in fleet._lane(order(*toys), toys, built, others):
+        is_first = built.acquire(blocking=False)
+        released.append((found.device, getattr(found, "stage", "done")) if is_first else None)
+    assert [one for one in released if one] == (
+        [("toy-b", Stage.MEASURE)] if others is None else []
+    )
 
 
 def test_what_is_known_is_not_measured_again_and_clears_the_note(toys):
