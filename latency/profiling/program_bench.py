@@ -125,7 +125,7 @@ class ProgramBench(Bench):
         mask = "" if affinity is None else f"{sum(1 << cpu for cpu in affinity):x}"
         runner = Runner(transport, patience, self.held.program, _LIMIT_S, mask)
         key = runner.key_of(lines, 0)
-        bring(plan.carried, transport, patience, f"profiled-{key}.tar")
+        bring(plan.carried, transport, patience, f"models-{key}.tar")
         wait_until_ready(
             lambda: patience.persist(partial(read_phone, transport)),
             self.device.gates,
