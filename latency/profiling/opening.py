@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
+from ...core.errors import UnavailableError
 from ...devices.device import Device
 from ..condition import Condition
 from ..runtimes import runtimes
@@ -26,8 +27,9 @@ def is_on_board(device: Device) -> bool:
 
 def unopened_reason(device: Device, condition: Condition) -> str | None:
     """Why models of `device` cannot be profiled, as far as that is known without asking it."""
-    if is_on_board(device):
-        return cold_reason(condition) or no_profiler_reason(condition)
+    if device.ssh is not None and not is_driven_from_here(device):
+        reason = cold_reason(condition) or no_profiler_reason(condition)
+        return reason or (None if is_on_board(device) else _no_python(device))
     return unavailable_reason(condition)
 
 
@@ -45,4 +47,13 @@ def open_bench(device: Device) -> AbstractContextManager[Bench]:
         from ..remote.bench import open_board_bench
 
         return open_board_bench(device)
+    if device.ssh is not None:
+        raise UnavailableError(_no_python(device))
     return nullcontext(HereBench(device.affinity))
+
+
+def _no_python(device: Device) -> str:
+    return (
+        f"{device.id} is measured without Python, and what profiles there is elat's own process; "
+        "name a Python as ssh.python in its card."
+    )

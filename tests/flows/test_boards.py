@@ -14,6 +14,7 @@ from elat.flows.inventory import describe_device
 from elat.flows.profiling import ProfileOrder, profile_model
 from elat.flows.verified_devices import same_machine
 from elat.latency.condition import Cache, Condition, Method, Precision
+from elat.latency.profiling.opening import open_bench
 from elat.latency.remote.conditions import keep_condition
 
 CARD = """schema: 1
@@ -65,6 +66,19 @@ def test_models_are_profiled_on_the_board_and_nowhere_else(card, cache, said):
     keep_condition(device, known)
     with pytest.raises(UnavailableError, match=said):
         profile_model(ProfileOrder("resnet20", str(card), has_bounds=False))
+
+
+def test_this_machine_is_not_profiled_for_a_board_without_python(card):
+    """What the board said of its condition while it had one is known still."""
+    keep_condition(
+        find_device(str(card)),
+        Condition("pi", "onnxruntime", "1.32.0", Precision.FP32, 1, 1, Method.KERNEL, ()),
+    )
+    card.write_text(CARD.replace("invalid}", "invalid, python: none}"))
+    with pytest.raises(UnavailableError, match="pi is measured without Python"):
+        profile_model(ProfileOrder("resnet20", str(card), has_bounds=False))
+    with pytest.raises(UnavailableError, match="pi is measured without Python"):
+        open_bench(find_device(str(card)))
 
 
 def test_a_board_is_listed_without_being_asked(card):
