@@ -36,9 +36,12 @@ def measure(
     done = _draw(measure_fleet(order), order)
     rows = [_row(order, found) for found in done]
     if energy:
-        for row, name in zip(rows, devices, strict=True):
-            with campaign(name, protocol, order.store, seed) as run:
-                row["energy"] = metering.found(run)
+        for found, row, name in zip(done, rows, devices, strict=True):
+            row["energy"] = []
+            # One that is out of reach may not even say under which condition it measures.
+            if not found.is_set_aside:
+                with campaign(name, protocol, order.store, seed) as run:
+                    row["energy"] = metering.found(run)
     if json:
         print_json({"devices": rows})
     else:

@@ -46,6 +46,16 @@ def test_one_that_is_set_aside_is_named_with_its_reason_and_the_exit_code_says_s
     assert [c["status"] for c in checks if c["name"] == "set aside"] == ["warn"]
 
 
+def test_one_that_is_set_aside_keeps_nobody_from_telling_energies(elat, cards):
+    devices = ("--device", "toy-a,pi", "--energy")
+    said = elat("measure", *devices, "--generate", 2, "--kinds", "conv", "--json")
+    assert said.code == 3
+    assert [(d["state"], d["energy"]) for d in said.json["devices"]] == [
+        ("done", []),
+        ("set aside", []),
+    ]
+
+
 def test_where_all_finish_a_table_says_what_each_did(elat, cards):
     few = ("--generate", 2, "--kinds", "conv")
     said = elat("measure", "--device", "toy-a", "--device", "toy-b", *few)
