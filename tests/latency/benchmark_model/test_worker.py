@@ -232,8 +232,8 @@ def test_a_worker_whose_parent_is_gone_does_not_wait_for_the_device_to_cool(
                 raise BrokenPipeError
             return super().write(text)
 
-    monkeypatch.setattr(worker.BenchmarkModelWorker, "_prepare", lambda self, request: {"a": made})
     made = prepare(conv)
+    monkeypatch.setattr(worker.BenchmarkModelWorker, "_prepare", lambda self, request: {"a": made})
     with pytest.raises(BrokenPipeError):
         serve(Broken(), hot, [fake.request({"a": conv})])
     assert fake.arguments == []
