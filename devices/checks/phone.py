@@ -27,11 +27,15 @@ def phone_checks(device: Device) -> Iterator[Check]:
 
 
 def state_checks(state: PhoneState, gates: Gates, adb: str) -> Iterator[Check]:
-    """Whether `state` is as the card's `gates` want it; `adb` is what people type to reach it."""
+    """Whether `state` is as the card's `gates` want it; `adb` is what people type to reach it.
+
+    The temperature is the one that a run waits for (`PhoneState.gated_c`).
+    """
     yield _battery(state.battery_pct, gates.battery_min_pct)
+    is_of_battery = state.battery_c is not None or state.gated_c is None
     yield at_most(
-        "battery temperature",
-        state.battery_c,
+        "battery temperature" if is_of_battery else "hottest part",
+        state.gated_c,
         gates.temperature_max_c,
         " degrees Celsius",
         "Let it cool down first, off the charger.",

@@ -348,6 +348,13 @@ def test_a_check_of_a_phone_passes_warns_and_says_when_nothing_tells(name):
     assert (silent.status, silent.known, silent.repair) == ("pass", False, "")
 
 
+def test_of_a_board_without_a_battery_the_hottest_part_is_held_against_the_limit():
+    """It is what a run there waits for."""
+    board = PhoneState(temperatures_c={"cpu": 61.0, "soc": 50.0})
+    found = phone_checks_of(board)["hottest part"]
+    assert (found.status, found.found.split()[0]) == ("warn", "61.00")
+
+
 def test_every_check_of_a_phone_has_a_scenario():
     assert set(phone_checks_of(PHONE)) == set(PHONE_SCENARIOS)
 
