@@ -126,8 +126,8 @@ def open_program(
 ) -> Iterator[Place]:
     """The device as a place that workers measure on, by `held`.
 
-    What runs leave there stays where this is cut off, so that the next call takes it up; it is
-    deleted where all was answered.
+    What a run leaves there stays where this is cut off, so that the next call takes it up, also
+    after other campaigns; it is deleted when it was answered, or was not taken up for a week.
 
     Raises:
         UnavailableError: As `held`.

@@ -171,7 +171,7 @@ class Runner:
         self._ask(scripts.FORGET, key)
 
     def clear(self) -> None:
-        """Delete what all runs have left on the device."""
+        """Delete what runs have left on the device that nobody took up for long."""
         self._ask(scripts.CLEAR)
 
     def _finish_part(self, key: str, part: int, todo: Mapping[int, Line]) -> _Part:

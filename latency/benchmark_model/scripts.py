@@ -84,8 +84,13 @@ rm -rf "runs/$1" job-"$1"-*
 """Argument: key of a run. Deletes all that it has left."""
 
 CLEAR = r"""
-rm -rf runs job-* models-*.tar .models-*.tar.* models/.new-*
-find models -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} \; 2>/dev/null
+rm -rf models-*.tar .models-*.tar.* models/.new-*
+old() { find "$@" -exec rm -rf {} \; 2>/dev/null; }
+old . -mindepth 1 -maxdepth 1 -name 'job-*' -mtime +7
+old runs -mindepth 1 -maxdepth 1 -mtime +7
+old models -mindepth 1 -maxdepth 1 -mtime +30
 exit 0
 """
-"""Deletes what all runs have left, models on their way, and those unused for 30 days."""
+"""Deletes models on their way, and those unused for 30 days; and what runs have left that nobody
+took up for a week: another campaign may come back for what is younger.
+"""

@@ -170,11 +170,16 @@ def test_another_run_waits_for_the_one_at_work(bench):
     assert bench.runner.transport.poll(f"job-{KEY}-0").exit_code == 0
 
 
-def test_what_runs_left_is_cleared(bench):
+def test_what_runs_left_is_cleared_after_a_week(bench):
     bench.runner.carry_out(KEY, lines())
-    assert any(bench.reached.folder.glob("job-*"))
     bench.runner.clear()
-    assert {path.name for path in bench.reached.folder.iterdir()} == {"program", "calls"}
+    left = [*bench.reached.folder.glob("job-*"), *bench.reached.folder.glob("runs/*")]
+    assert len(left) == 2
+    week_ago = time.time() - 9 * 24 * 3600
+    for path in left:
+        os.utime(path, (week_ago, week_ago))
+    bench.runner.clear()
+    assert not any(path.exists() for path in left)
 
 
 def test_a_cable_pulled_for_a_while_costs_nothing(phone_bench, loop_phone, adb_server):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
 from elat.latency.benchmark_model.doctor import examine_program
@@ -20,7 +23,7 @@ HELP = "".join(f"\t--{name}=x\n" for name in NAMES.split()).encode()
 def left(fake, tmp_path, monkeypatch):
     """What a run that was cut off has left on the device."""
     monkeypatch.setenv("ELAT_LOCKS", str(tmp_path / "locks"))
-    fake.say([Said(HELP), Said(HELP)])
+    fake.say([Said(HELP)] * 3)
     found = [fake.work / "runs" / ("a" * 20), fake.work / f"job-{'a' * 20}-0"]
     for folder in found:
         folder.mkdir(parents=True)
@@ -34,7 +37,13 @@ def test_the_doctor_and_profiles_leave_the_run_of_a_campaign_that_was_cut_off(fa
     assert all(folder.exists() for folder in left)
 
 
-def test_a_campaign_that_ends_well_clears_what_runs_have_left(fake, left):
+def test_a_campaign_that_ends_well_leaves_what_another_one_may_come_back_for(fake, left):
+    with open_program(fake.device):
+        pass
+    assert all(folder.exists() for folder in left)
+    week_ago = time.time() - 9 * 24 * 3600
+    for folder in left:
+        os.utime(folder, (week_ago, week_ago))
     with pytest.raises(KeyboardInterrupt), open_program(fake.device):
         raise KeyboardInterrupt
     assert all(folder.exists() for folder in left)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,7 @@ def test_what_is_collected_is_small_and_plain(device):
 
 
 def test_jobs_are_listed_forgotten_and_cleared(device):
+    week_ago = time.time() - 9 * 24 * 3600
     for name in ("job-a-0", "job-a-1", "job-b-0", "runs/a", "runs/b", "models/m"):
         (device.folder / name).mkdir(parents=True)
     for name in ("job-file", "models-1.tar", ".models-1.tar.23"):
@@ -193,7 +195,13 @@ def test_jobs_are_listed_forgotten_and_cleared(device):
     assert device.ask(scripts.JOBS).stdout == b"job-b-0\n"
     assert not (device.folder / "runs/a").exists()
     assert device.ask(scripts.CLEAR).returncode == 0
-    assert [str(path.relative_to(device.folder)) for path in device.folder.rglob("*")] == [
-        "models", "models/m",
-    ]  # fmt: skip
+    # What is young may be taken up still.
+    assert device.ask(scripts.JOBS).stdout == b"job-b-0\n"
+    assert (device.folder / "runs/b").exists()
+    for name in ("job-b-0", "job-file", "runs/b"):
+        os.utime(device.folder / name, (week_ago, week_ago))
+    assert device.ask(scripts.CLEAR).returncode == 0
+    assert {str(path.relative_to(device.folder)) for path in device.folder.rglob("*")} == {
+        "runs", "models", "models/m",
+    }  # fmt: skip
     assert device.ask(scripts.JOBS).stdout == b""
