@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Semaphore
 
@@ -174,13 +175,26 @@ def test_an_interrupt_ends_all_of_them_and_loses_nothing_that_is_stored(toys, tm
     children = children_of(elat.pid)
     assert children
     if sent == signal.SIGINT:
-        os.killpg(elat.pid, sent)
+        said = interrupted(elat)
     else:
         elat.send_signal(sent)
-    assert b"Traceback" not in elat.communicate(timeout=60)[1]
+        said = elat.communicate(timeout=60)[1]
+    assert b"Traceback" not in said
     assert elat.returncode == (130 if sent == signal.SIGINT else -sent)
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
     assert launches(toys[0]) > 0
+
+
+def interrupted(process: subprocess.Popen[bytes]) -> bytes:
+    """What `process` said when it was interrupted.
+
+    Python drops an interrupt that comes while a destructor runs; people press the keys again.
+    """
+    for _ in range(3):
+        os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=30)[1]
+    raise AssertionError("it goes on")
 
 
 def children_of(pid: int) -> list[int]:
