@@ -13,7 +13,7 @@ from typing import Protocol as Shape
 from ..core.errors import ElatError, MissingLatencyError
 from ..devices.device import Device, DeviceKind
 from ..devices.reach import way_to
-from ..devices.set_aside import OWN_REASONS, noted
+from ..devices.set_aside import noted
 from ..latency.measure import Progress, Stage
 from ..latency.protocol import Protocol
 from ..latency.store import MeasurementStore, open_store
@@ -78,7 +78,7 @@ class Done:
 
     @property
     def is_set_aside(self) -> bool:
-        return isinstance(self.error, OWN_REASONS)
+        return self.error is not None and not isinstance(self.error, MissingLatencyError)
 
 
 class _Semaphore(Shape):
@@ -163,7 +163,7 @@ def _measured(order: FleetOrder, device: Device) -> Iterator[Step | Done]:
                     failures += found.failure is not None
                     yield found
                 operators = order.wanted.known(campaign)
-        except (*OWN_REASONS, MissingLatencyError) as raised:
+        except ElatError as raised:
             error = portable(raised)
     yield Done(device.id, launches, failures, operators, store.location, error)
 

@@ -115,9 +115,9 @@ def _is_clock_low(state: Mapping[str, Any]) -> bool:
 
 
 def _is_held_back(state: Mapping[str, Any]) -> bool:
-    """Whether a phone says that it holds clocks down for heat."""
+    """Whether a phone says that it holds clocks down, for heat or to save its battery."""
     status = state.get("thermal_status")
-    return isinstance(status, int) and status > 0
+    return (isinstance(status, int) and status > 0) or state.get("is_saving") is True
 
 
 def _is_risen(before: Any, after: Any) -> bool:

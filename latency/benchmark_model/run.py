@@ -243,7 +243,8 @@ class Runner:
             if line.saves_output and number in found.ended
         }
         self._ask(scripts.COLLECT, f"runs/{key}/out", str(max(wanted.values())))
-        longest_bytes = sum(wanted.values()) + _TAR_BYTES_EACH * len(wanted) + _TAR_BYTES
+        each_bytes = max(wanted.values()) + _TAR_BYTES_EACH
+        longest_bytes = each_bytes * len(wanted) + _TAR_BYTES
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "outputs.tar"
             self.patience.persist(

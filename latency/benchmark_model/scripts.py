@@ -89,6 +89,7 @@ old() { find "$@" -exec rm -rf {} \; 2>/dev/null; }
 old . -mindepth 1 -maxdepth 1 -name 'job-*' -mtime +7
 old runs -mindepth 1 -maxdepth 1 -mtime +7
 old models -mindepth 1 -maxdepth 1 -mtime +30
+rmdir runs 2>/dev/null
 exit 0
 """
 """Deletes models on their way, and those unused for 30 days; and what runs have left that nobody

@@ -73,6 +73,10 @@ class BenchmarkModelWorker(Server):
         self._is_alone = threading.Event()
         self._who: dict[str, Any] | None = None
 
+    def _fingerprint(self) -> dict[str, Any]:
+        """Nothing: what is measured is the device, which tells its own with every launch."""
+        return {}
+
     def _answer_request(self, request: Request) -> None:
         """Time the group's cases, and answer each."""
         _refuse(request)

@@ -144,6 +144,7 @@ def test_the_doctor_finds_the_runtime(machine):
     assert said.code == (3 if any(c["status"] == "fail" for c in said.json) else 0)
 
 
+@pytest.mark.slow
 def test_measured_on_the_gpu_by_its_own_clock(flow):
     assert flow.said["measure"].json["failures"] == 0
     with open_store(flow.home / "measurements.db", create=False) as store:
@@ -161,6 +162,7 @@ def test_measured_on_the_gpu_by_its_own_clock(flow):
         assert measurement.state_before["engine"]["precisions"] == ["FP32"]
 
 
+@pytest.mark.slow
 def test_the_table_holds_what_the_gpu_takes(flow):
     table = read_table(flow.folder / "table.yaml")
     assert set(table) == {o for o in find_space(str(flow.space)).all_operators() if not o.is_free}
@@ -170,6 +172,7 @@ def test_the_table_holds_what_the_gpu_takes(flow):
         assert latency_ms == pytest.approx(in_situ_ms(operator), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_model_is_fitted_and_calibrated(flow):
     model = read_model(Path(flow.said["calibrate"].json["out"]))
     assert model.table == read_table(flow.folder / "table.yaml")
@@ -178,6 +181,7 @@ def test_the_model_is_fitted_and_calibrated(flow):
     assert model.calibration.mape_before < 0.05
 
 
+@pytest.mark.slow
 def test_the_certificate_holds(flow):
     run = read_run(flow.folder / "run")
     assert run.result.origin == "measured"
@@ -195,6 +199,7 @@ def test_the_certificate_holds(flow):
     assert first.low_ms <= pretended_ms(network) <= first.high_ms <= limit.limit
 
 
+@pytest.mark.slow
 def test_the_report_is_about_the_device(flow):
     page = Path(flow.said["report"].json["page"]).read_text()
     assert "local-tensorrt" in page
@@ -227,6 +232,7 @@ def cards(machine: Machine) -> dict[str, Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_conditions_of_one_device_never_mix(machine, cards):
     tables = {name: read_table(machine.folder / f"{name}-table.yaml") for name in cards}
     conditions = {name: table.condition for name, table in tables.items()}

@@ -16,7 +16,7 @@ from threading import Semaphore
 import pytest
 
 from elat.core.artefact import elat_home
-from elat.core.errors import ArtefactError, MissingLatencyError, UnavailableError
+from elat.core.errors import ArtefactError, ConfigError, MissingLatencyError, UnavailableError
 from elat.devices.device import Device, find_device
 from elat.devices.set_aside import set_aside
 from elat.flows import fleet
@@ -146,6 +146,15 @@ def test_a_store_that_cannot_be_used_ends_the_campaign_and_sets_nobody_aside(toy
     with pytest.raises(ArtefactError, match="no readable measurement store"):
         list(measure_fleet(order(*toys)))
     assert set_aside("toy-a") is None
+
+
+def test_a_card_that_is_wrong_ends_nobody_elses_campaign(toys):
+    wrong = card("toy-c", CARD.replace("call_us", "no_such"))
+    found = list(measure_fleet(order(wrong, toys[0])))
+    done = {item.device: item for item in found if isinstance(item, Done)}
+    assert isinstance(done["toy-c"].error, ConfigError)
+    assert done["toy-c"].is_set_aside
+    assert done["toy-a"].error is None
 
 
 def test_an_operator_that_no_latency_is_known_of_sets_nobody_aside():

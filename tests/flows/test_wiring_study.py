@@ -114,6 +114,7 @@ def _degrees(space: AggregationSpace, architecture: Architecture) -> tuple[tuple
     return tuple(tuple(map(len, stage)) for stage in space.sources(architecture))
 
 
+@pytest.mark.slow
 def test_a_study_that_is_done_does_nothing_again(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     studied(config, out)
@@ -142,6 +143,7 @@ def test_seeds_may_be_added_and_nothing_else_changed(config: Path, tmp_path: Pat
         studied(written(tmp_path, base=3), out)
 
 
+@pytest.mark.slow
 def test_a_changed_space_is_refused_though_its_file_has_the_same_name(
     config: Path, tmp_path: Path
 ) -> None:

@@ -371,6 +371,7 @@ FLAGS = [
     ),
     (Flag.THROTTLED, with_sentinel(4, 12), with_sentinel(3, 12)),
     (Flag.THROTTLED, with_state(thermal_status=1), with_state(thermal_status=0)),
+    (Flag.THROTTLED, with_state(is_saving=True), with_state(is_saving=False)),
     # The last launch tells it as well as the first.
     (
         Flag.PARTIAL_DELEGATION,

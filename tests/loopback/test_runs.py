@@ -123,6 +123,7 @@ def test_metacharacters_in_flags_are_flags(bench, tmp_path):
     assert not list(tmp_path.rglob("owned"))
 
 
+@pytest.mark.slow
 def test_an_invocation_that_takes_too_long_is_ended_there(request, adb, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_POLL_S", 0.05)
     bench = bench_of(adb, tmp_path / "program", limit_s=1)

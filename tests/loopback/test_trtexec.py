@@ -105,6 +105,7 @@ def measured(
     return failures
 
 
+@pytest.mark.slow
 def test_operators_are_measured_whole_though_the_connection_is_cut(board, store, trtexec, loop):
     device = board()
     condition = Condition.of(device)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ....devices.state import state
 from ...artefacts import Artefact
@@ -24,6 +24,8 @@ from .tool import Tool, find_trtexec
 
 class HereHost(Host):
     """This machine."""
+
+    is_here: ClassVar[bool] = True
 
     def tool(self, name: str) -> Tool:
         return find_trtexec(name)

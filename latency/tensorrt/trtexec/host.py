@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ....core.errors import MeasurementError
 from ...artefacts import Artefact
@@ -39,7 +39,13 @@ class LaidOut:
 
 
 class Host(ABC):
-    """A machine that trtexec runs on."""
+    """A machine that trtexec runs on.
+
+    Attributes:
+        is_here: Whether it is this one.
+    """
+
+    is_here: ClassVar[bool] = False
 
     @abstractmethod
     def tool(self, name: str) -> Tool:
@@ -103,7 +109,7 @@ class Host(ABC):
 
     @abstractmethod
     def environment(self, condition: Condition) -> dict[str, Any]:
-        """What besides this machine's fingerprint a latency there depends on."""
+        """What a latency there depends on; of this machine, besides its fingerprint."""
 
 
 def encoded_inputs(artefact: Artefact, ends: Sequence[TensorInfo]) -> dict[str, bytes]:

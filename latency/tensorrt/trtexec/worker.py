@@ -37,6 +37,9 @@ class TrtexecWorker(Server):
         self._lock = threading.Lock()
         self._at = ""
 
+    def _fingerprint(self) -> dict[str, Any]:
+        return super()._fingerprint() if self._host.is_here else {}
+
     def _answer_request(self, request: Request) -> None:
         """Time the group's cases one after another, and answer each."""
         condition = request.condition

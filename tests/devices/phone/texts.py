@@ -125,10 +125,12 @@ def write_programs(folder: Path) -> Path:
 
 
 def write_cool_programs(folder: Path) -> Path:
-    """Likewise, of a phone that holds nothing back for heat, and is not charged."""
+    """Likewise, of a phone that holds nothing back, and is not charged."""
     write_programs(folder)
     dumpsys = folder / "dumpsys"
     text = dumpsys.read_text()
     text = text.replace("Thermal Status: 2", "Thermal Status: 0").replace("status: 2", "status: 3")
     dumpsys.write_text(text)
+    settings = folder / "settings"
+    settings.write_text(settings.read_text().replace("low_power) echo 1", "low_power) echo 0"))
     return folder
