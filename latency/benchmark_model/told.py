@@ -15,6 +15,7 @@ from ..sample import NS_PER_MS, Sample
 from .options import Delegate
 
 _STEADY = 0.1
+_DISTURBED, _APART = 0.1, 3.0
 _SHOWN_LINES, _SHOWN_CHARACTERS = 3, 300
 _LONGEST_NS = 24 * 3600 * 10**9
 _TOO_MUCH, _TOO_LATE = 141, (124, 137)
@@ -127,21 +128,36 @@ def read_told(log: bytes, asked: Delegate = Delegate.NONE) -> Told:
 
 
 def run_ms(stat: Stat) -> float:
-    """Time of one run, in milliseconds.
+    """Time of one run, in milliseconds: what a loop of runs takes, over their number.
 
-    The median withstands disturbances but is a whole microsecond, 5 % of a run of 20; the mean has
-    more digits and no resistance. So it is the mean where that agrees with the median to the half
-    microsecond that rounding hides, and else the median. A median of zero tells nothing, and
-    builds that print no median leave the mean alone.
+    The mean, as other runtimes are timed; the longest run is left out where it is far from all
+    others, for then the process was preempted in it. Where the rest is disturbed as well, the
+    median, which is a whole microsecond. Builds that print no median leave the mean alone.
     """
-    mean, median = stat.values_ms["avg"], stat.values_ms.get("median")
-    if not median or abs(mean - median) <= RESOLUTION_MS / 2:
-        return mean
-    return median
+    median = stat.values_ms.get("median")
+    if median is None:
+        return stat.values_ms["avg"]
+    return median if is_disturbed(stat) else _mean_ms(stat)
+
+
+def is_disturbed(stat: Stat) -> bool:
+    """Whether runs took longer on the whole than half of them did, by more than a tenth."""
+    median = stat.values_ms.get("median")
+    return median is not None and _mean_ms(stat) > (1 + _DISTURBED) * median + RESOLUTION_MS
+
+
+def _mean_ms(stat: Stat) -> float:
+    """Mean of the runs, without the longest where it is far from all others."""
+    mean, longest, p95 = (stat.values_ms.get(name) for name in ("avg", "max", "p95"))
+    if mean is None or longest is None or p95 is None or longest <= _APART * p95:
+        return stat.values_ms["avg"]
+    left = (mean * stat.count - longest) / max(1, stat.count - 1)
+    # The mean is printed in six digits: of many runs it may not hold the longest.
+    return left if left >= stat.values_ms.get("min", 0.0) else mean
 
 
 def sample_of(stat: Stat) -> Sample:
-    """The runs of `stat` as one sample; CPU time and switches are not told, and are 0.
+    """The runs of `stat` as one sample. CPU time is not told; a disturbed one counts a switch.
 
     Raises:
         MeasurementError: The runs took no time, or more than a day.
@@ -157,7 +173,7 @@ def sample_of(stat: Stat) -> Sample:
             "Runs took no time at all, as benchmark_model tells it: too short for its clock. "
             "Measure it with a method that repeats it, such as slope."
         )
-    return Sample(stat.count, wall_ns, 0, 0)
+    return Sample(stat.count, wall_ns, 0, int(is_disturbed(stat)))
 
 
 def coverage_of(lines: Sequence[str]) -> tuple[Coverage, ...]:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from math import ceil
+from math import ceil, sqrt
 from typing import Any, TextIO
 
 from ...core.config import parse
@@ -32,7 +32,7 @@ from ..launcher import RUN_TIMEOUT
 from ..protocol import Protocol
 from ..remote.patience import Patience
 from ..request import CASE_ERRORS, Request, described
-from ..sample import NS_PER_MS, Sample
+from ..sample import Sample
 from ..serving import Server, serve_standard_streams
 from .carried import bring
 from .options import BenchmarkModelOptions, delegate_flags
@@ -364,8 +364,8 @@ def _state(states: tuple[PhoneState, PhoneState], told: Sequence[Told]) -> dict[
         "has_restarted": after.has_restarted_since(before),
         "delegation": [one.to_json() for one in coverage],
         "statistic": "median" if all(one.has_median for one in told) else "mean",
-        # What rounding to whole microseconds can hide of the runs of a sample.
-        "clock_resolution_ns": round(runs * NS_PER_MS / 2e3),
+        # Each run is off by a microsecond at most, either way: so much is their sum.
+        "clock_resolution_ns": round(1e3 * sqrt(runs)),
     }
     return {**after.to_json(), **found}
 
