@@ -24,7 +24,7 @@ from elat.search.spaces import find_space
 from ..loopback import phone, sshd
 from ..loopback.stand_ins import install_stand_in
 
-TURNS = 8
+TURNS = 4
 TWIN, SSH, ADB = "here once more", "over ssh", "over adb"
 
 
