@@ -38,25 +38,15 @@ from elat.latency.launcher import WorkerLostError, start_worker
 from elat.latency.measure import Stage
 from elat.latency.operators.conv import Conv
 from elat.latency.place import Loss
-from elat.latency.protocol import SCREEN
 from elat.latency.remote import board, patience
 from elat.latency.remote.board import Board, open_board
 from elat.latency.remote.doctor import examine_board
 from elat.latency.store import MeasurementStore, open_store
 
+from .quick import QUICK
+
 OPERATORS = tuple(Conv(3, 4 + 4 * n, resolution=8, kernel=3) for n in range(4))
-QUICK = replace(
-    SCREEN,
-    name="quick",
-    target=10.0,
-    min_launches=1,
-    max_launches=1,
-    looks=(1,),
-    passes=2,
-    group_size=1,
-    group_min_ms=0.0,
-    timeout_s=60.0,
-)
+ALONE = replace(QUICK, group_size=1, group_min_ms=0.0)
 
 
 @pytest.fixture
@@ -65,7 +55,7 @@ def impatient(monkeypatch):
 
 
 def campaign(device: Device, store: MeasurementStore) -> Campaign:
-    return Campaign(device, QUICK, store, default_cache(), seed=0)
+    return Campaign(device, ALONE, store, default_cache(), seed=0)
 
 
 def measured(
@@ -343,7 +333,7 @@ def test_a_board_and_this_machine_are_measured_in_one_campaign(loop, tmp_path):
     order = FleetOrder(
         (find_device("toy"), board),
         Wanted(None, 4, ("conv",)),
-        QUICK,
+        ALONE,
         str(tmp_path / "fleet.db"),
         seed=0,
     )

@@ -33,7 +33,6 @@ from elat.latency.operators import Operator
 from elat.latency.operators.concat import Concat
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.mbconv import MBConv
-from elat.latency.protocol import SCREEN
 from elat.latency.remote import patience
 from elat.latency.sample import Clock
 from elat.latency.store import MeasurementStore, open_store
@@ -42,6 +41,7 @@ from elat.latency.table import read_table
 from ..devices.phone.texts import write_cool_programs
 from . import sshd
 from .plugging import plug_in
+from .quick import QUICK
 from .stand_ins import install_stand_in, missing_reason
 
 pytestmark = pytest.mark.skipif(missing_reason() is not None, reason=str(missing_reason()))
@@ -50,16 +50,6 @@ OPERATORS: tuple[Operator, ...] = (
     Conv(3, 8, 16, 3),
     MBConv(8, 8, 10, 3),
     Concat((8, 4), 5),
-)
-QUICK = replace(
-    SCREEN,
-    name="quick",
-    target=10.0,
-    min_launches=1,
-    max_launches=1,
-    looks=(1,),
-    passes=2,
-    timeout_s=60.0,
 )
 
 

@@ -28,27 +28,17 @@ from elat.latency.measure import Stage
 from elat.latency.operators import Operator
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.sum import Sum
-from elat.latency.protocol import SCREEN
 from elat.latency.sample import Clock, Interval
 from elat.latency.store import MeasurementStore, open_store
 
 from ..latency.tensorrt.trtexec.fake_trtexec import COMPUTE_MS
 from ..latency.tensorrt.trtexec.installed import Installed
+from .quick import QUICK
 
 OPERATORS: tuple[Operator, ...] = (
     Conv(3, 4, resolution=8, kernel=3),
     Sum(2, 4, 8),
     Conv(4, 4, resolution=6, kernel=1),
-)
-QUICK = replace(
-    SCREEN,
-    name="quick",
-    target=10.0,
-    min_launches=1,
-    max_launches=1,
-    looks=(1,),
-    passes=2,
-    timeout_s=60.0,
 )
 
 
