@@ -132,12 +132,11 @@ def run_ms(stat: Stat) -> float:
 
     The mean, as other runtimes are timed; the longest run is left out where it is far from all
     others, for then the process was preempted in it. Where the rest is disturbed as well, the
-    median, which is a whole microsecond. Builds that print no median leave the mean alone.
+    median, which is a whole microsecond, unless that is none. Builds that print no median leave
+    the mean alone.
     """
     median = stat.values_ms.get("median")
-    if median is None:
-        return stat.values_ms["avg"]
-    return median if is_disturbed(stat) else _mean_ms(stat)
+    return median if median and is_disturbed(stat) else _mean_ms(stat)
 
 
 def is_disturbed(stat: Stat) -> bool:

@@ -219,6 +219,12 @@ class TestEstimate:
         assert all(run_ms(stat) == stat.values_ms["median"] for stat in told)
         assert all(not sample_of(stat).is_clean for stat in told)
 
+    def test_runs_below_the_clocks_step_have_their_mean_though_they_are_disturbed(self):
+        values = {"avg": 2.5, "min": 0.0, "median": 0.0, "p95": 1.0, "max": 900.0}
+        stat = Stat(40_000, {name: us / 1e3 for name, us in values.items()})
+        assert is_disturbed(stat)
+        assert 0.002 < run_ms(stat) < 0.0025
+
     @given(
         values=st.lists(st.integers(1, 10**6), min_size=4, max_size=4).map(sorted),
         mean=st.floats(0, 1),
