@@ -79,7 +79,9 @@ done
 """Prints the folders of all jobs of runs."""
 
 FORGET = r"""
-rm -rf "runs/$1" job-"$1"-*
+rm -rf "runs/$1" job-"$1"-* || exit 1
+rmdir runs 2>/dev/null
+exit 0
 """
 """Argument: key of a run. Deletes all that it has left."""
 
