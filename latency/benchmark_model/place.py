@@ -19,6 +19,7 @@ from ...devices.transports import Transport
 from ..condition import runtime_section
 from ..launcher import default_command
 from ..place import Here, Place
+from ..remote.claim import claimed
 from ..remote.patience import Patience
 from . import scripts
 from .options import BenchmarkModelOptions, flags_needed
@@ -108,14 +109,15 @@ def held(device: Device, *, sleep: Callable[[float], None] = time.sleep) -> Iter
 
     Raises:
         UnavailableError: The program is missing, or is not the right one.
-        TransportError: The device does not answer, another process measures on it, or it has no
-            room.
+        TransportError: The device does not answer, another process or machine measures on it, or
+            it has no room.
     """
     transport = transport_to(device)
     with device_lock(way_to(device)):
         try:
             patience = Patience(device.id, sleep)
-            yield Held(transport, patience, bring_program(device, transport, patience))
+            with claimed(device, transport, patience):
+                yield Held(transport, patience, bring_program(device, transport, patience))
         finally:
             transport.close()
 

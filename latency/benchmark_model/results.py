@@ -18,10 +18,17 @@ _DAMAGES = (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError
 
 @dataclass(frozen=True)
 class Ended:
-    """An invocation that has ended: its exit code, and what it printed."""
+    """An invocation that has ended.
+
+    Attributes:
+        end: Its exit code.
+        log: What it printed.
+        took_s: Whole seconds; None where the device does not tell.
+    """
 
     end: int
     log: bytes = field(repr=False)
+    took_s: int | None = None
 
 
 def began_s(data: bytes) -> float | None:
@@ -41,7 +48,10 @@ def read_log(data: bytes) -> tuple[dict[int, Ended], int | None]:
         return {}, None
     marks = list(
         re.finditer(
-            rb"\n" + first[1] + rb" (?:begin (\d{1,9})|end (\d{1,9}) (\d{1,3})|done)\r?\n", data
+            rb"\n"
+            + first[1]
+            + rb" (?:begin (\d{1,9})|end (\d{1,9}) (\d{1,3}) (\d{0,9})|done)\r?\n",
+            data,
         )
     )
     ended: dict[int, Ended] = {}
@@ -51,7 +61,8 @@ def read_log(data: bytes) -> tuple[dict[int, Ended], int | None]:
         if mark[1] is not None:
             begun, start = int(mark[1]), mark.end()
         elif mark[2] is not None and begun == int(mark[2]):
-            ended[begun] = Ended(int(mark[3]), data[start : mark.start()])
+            took_s = int(mark[4]) if mark[4] else None
+            ended[begun] = Ended(int(mark[3]), data[start : mark.start()], took_s)
             begun = None
     return ended, begun
 

@@ -14,17 +14,22 @@ if command -v timeout >/dev/null 2>&1; then
     guard="timeout $near -s KILL $limit"
 fi
 [ -z "$mask" ] || guard="$guard taskset $mask"
+since_start() { now= && read -r now rest </proc/uptime; now=${now%%.*}; } 2>/dev/null
 while read -r number model saves words; do
     printf '\n%s begin %s\n' "$token" "$number" || exit 74
     set -- "--graph=$model/model.tflite" $words
     [ "$saves" = 0 ] || set -- "$@" "--output_filepath=$out/$number"
     rm -f "$out/end"
+    since_start
+    began=$now took=
     {
         $guard "$program" "$@" </dev/null 2>&1
         echo "$?" >"$out/end"
     } | head -c 65536
     read -r end <"$out/end" || exit 74
-    printf '\n%s end %s %s\n' "$token" "$number" "$end" || exit 74
+    since_start
+    [ -z "$now" ] || [ -z "$began" ] || took=$((now - began))
+    printf '\n%s end %s %s %s\n' "$token" "$number" "$end" "$took" || exit 74
 done <"$plan"
 printf '\n%s done\n' "$token" || exit 74
 """
@@ -32,8 +37,9 @@ printf '\n%s done\n' "$token" || exit 74
 
 A line of the plan is an invocation: its number, the folder of its model, whether it writes its
 output, and the flags. What an invocation prints stands between two lines that begin with the
-token; what is too much of it is cut off, and ends the program. Exit code 74 is a full disk. Of
-`timeout` see `devices/transports/scripts.py`.
+token, of which the second has its exit code and, where they are told, the seconds that it took;
+what is too much is cut off, and ends the program. Exit code 74 is a full disk. Of `timeout` see
+`devices/transports/scripts.py`.
 """
 
 MISSING = r"""

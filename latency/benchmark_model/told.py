@@ -13,12 +13,13 @@ from ..imports.tflite_log import read_benchmarks
 from ..imports.tflite_stats import RESOLUTION_MS, Stat, read_stat
 from ..sample import NS_PER_MS, Sample
 from .options import Delegate
+from .results import Ended
 
 _STEADY = 0.1
 _DISTURBED, _APART = 0.1, 3.0
 _SHOWN_LINES, _SHOWN_CHARACTERS = 3, 300
 _LONGEST_NS = 24 * 3600 * 10**9
-_TOO_MUCH, _TOO_LATE = 141, (124, 137)
+_TIMEOUT, _SIGNALS_FROM, _KILLED, _TOO_MUCH = 124, 128, 137, 141
 # As much as `scripts.RUN` keeps of what an invocation prints.
 _LONGEST_LOG_BYTES = 65_536
 _STAT = re.compile(r"\bcount=\d.*", re.ASCII)
@@ -192,32 +193,38 @@ def coverage_of(lines: Sequence[str]) -> tuple[Coverage, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def failure_of(log: bytes, end: int, limit_s: int) -> MeasurementError:
-    """What it means that an invocation printed `log` and ended with exit code `end`."""
-    text = log.decode(errors="replace")
+def failure_of(ended: Ended, limit_s: int) -> MeasurementError:
+    """What it means that an invocation, which could take `limit_s`, has not ended with 0."""
+    text = ended.log.decode(errors="replace")
     if _FALLBACK in text:
         return UnsupportedOperatorError(
             "The delegate leaves a part of the model to the CPU, which the card's option whole "
             "does not allow."
         )
+    end = ended.end
     how = f"ended with exit code {end}"
-    if end in _TOO_LATE:
-        how = f"was ended after {limit_s} s, or ran out of memory"
-    elif end == _TOO_MUCH or len(log) >= _LONGEST_LOG_BYTES:
+    if is_too_late(ended, limit_s):
+        how = f"was ended after {limit_s} s"
+    elif end == _KILLED:
+        how = f"was killed after {ended.took_s} s, as the device does where memory runs out"
+    elif end == _TOO_MUCH or len(ended.log) >= _LONGEST_LOG_BYTES:
         how = "was ended as it printed too much"
-    elif end > 128:
-        how = f"was ended by signal {end - 128}"
+    elif end > _SIGNALS_FROM:
+        how = f"was ended by signal {end - _SIGNALS_FROM}"
     return MeasurementError(
         f"benchmark_model {how}; its last words: {_last_words(text) or 'none'}"
     )
 
 
-def is_too_late(end: int) -> bool:
-    """Whether the exit code `end` is that of an invocation that took too long.
+def is_too_late(ended: Ended, limit_s: int) -> bool:
+    """Whether it took longer than `limit_s`, and was ended for that.
 
-    `timeout -s KILL` ends with 137, and that of toybox before 0.8 with 124.
+    `timeout -s KILL` ends with 137, and that of toybox before 0.8 with 124. A device that has no
+    memory left kills, too, and most often sooner.
     """
-    return end in _TOO_LATE
+    if ended.end == _KILLED:
+        return ended.took_s is None or ended.took_s >= limit_s - 1
+    return ended.end == _TIMEOUT
 
 
 def _last_words(text: str) -> str:

@@ -269,10 +269,10 @@ class _Group:
         return _Timed(told, self._speeds(calls, found), self._error(model, calls[0], found))
 
     def _told(self, ended: Ended) -> Told:
-        if is_too_late(ended.end):
-            raise DeviceHangError(str(failure_of(ended.log, ended.end, self._limit_s)))
         if ended.end != 0:
-            raise failure_of(ended.log, ended.end, self._limit_s)
+            failure = failure_of(ended, self._limit_s)
+            late = is_too_late(ended, self._limit_s)
+            raise DeviceHangError(str(failure)) if late else failure
         return read_told(ended.log, self._delegate)
 
     def _error(self, model: Prepared, first: Invocation, found: Found) -> float | None:

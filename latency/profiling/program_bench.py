@@ -230,7 +230,7 @@ class _Plan:
                     "are kept: the model has too many nodes to be profiled through it."
                 )
             if ended.end != 0:
-                raise failure_of(ended.log, ended.end, _LIMIT_S)
+                raise failure_of(ended, _LIMIT_S)
             logs.append(ended.log)
         return logs
 

@@ -21,8 +21,14 @@ from typer.testing import CliRunner
 
 from elat.cli.app import app
 from elat.core.artefact import elat_home
-from elat.core.errors import ConfigError, DeviceSetAsideError, UnavailableError
+from elat.core.errors import (
+    ConfigError,
+    DeviceInUseError,
+    DeviceSetAsideError,
+    UnavailableError,
+)
 from elat.devices.device import Device, find_device
+from elat.devices.reach import transport_to
 from elat.devices.transports.adb import AdbLink
 from elat.flows.inventory import examine_device
 from elat.flows.measuring import Campaign, default_cache, measure_cases
@@ -33,7 +39,7 @@ from elat.latency.operators import Operator
 from elat.latency.operators.concat import Concat
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.mbconv import MBConv
-from elat.latency.remote import patience
+from elat.latency.remote import claim, patience
 from elat.latency.sample import Clock
 from elat.latency.store import MeasurementStore, open_store
 from elat.latency.table import read_table
@@ -149,6 +155,20 @@ def test_operators_are_measured_and_their_outputs_compared(loop, store):
     # All was answered: nothing but models and programs is left.
     left = {path.name for path in loop.folder.iterdir()}
     assert left == {"models", "programs"}
+
+
+@pytest.mark.parametrize("way", ["loop_ssh", "loop_adb"])
+def test_a_device_on_which_another_machine_measures_is_left_alone(request, way, store):
+    loop = request.getfixturevalue(way)
+    device = loop.card()
+    transport = transport_to(device)
+    transport.run(["sh", "-c", claim.TAKE, "elat", "laptop", str(claim.VOID_MIN)], 30).checked()
+    with pytest.raises(DeviceInUseError, match=r"^loop is in use from laptop; wait until"):
+        failures(device, store)
+    assert [path.name for path in loop.folder.iterdir()] == ["claim"]
+    transport.run(["sh", "-c", claim.GIVE_UP, "elat", "laptop"], 30).checked()
+    assert failures(device, store) == []
+    assert not (loop.folder / "claim").exists()
 
 
 def test_a_phone_says_what_it_is_and_how_it_was(loop_adb, store):

@@ -19,7 +19,8 @@ from elat.core.errors import (
 )
 from elat.devices.device import Device, find_device
 from elat.devices.lock import device_lock
-from elat.devices.reach import way_to
+from elat.devices.reach import transport_to, way_to
+from elat.devices.transports import JobStatus
 from elat.flows.energy import Metering, find_metering
 from elat.flows.inventory import examine_device
 from elat.flows.measuring import Campaign, default_cache, measure_cases
@@ -28,6 +29,7 @@ from elat.latency.measure import Stage
 from elat.latency.operators import Operator
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.sum import Sum
+from elat.latency.remote import claim
 from elat.latency.sample import Clock, Interval
 from elat.latency.store import MeasurementStore, open_store
 
@@ -199,6 +201,19 @@ def test_a_board_in_use_is_said(board, store):
     device = board()
     with device_lock(way_to(device)), pytest.raises(DeviceInUseError):
         measured(device, store)
+
+
+def test_a_board_on_which_another_machine_measures_is_left_alone(board, store, trtexec):
+    device = board()
+    transport = transport_to(device)
+    # The run of the other machine, which must not be ended as if it were a leftover.
+    transport.start("trtexec-job-0123456789abcdef", ["sleep", "300"])
+    transport.run(["sh", "-c", claim.TAKE, "elat", "laptop", str(claim.VOID_MIN)], 30).checked()
+    with pytest.raises(DeviceInUseError, match=r"^loop-ssh is in use from laptop; wait until"):
+        measured(device, store)
+    assert trtexec.commands == []
+    assert transport.poll("trtexec-job-0123456789abcdef").status is JobStatus.RUNNING
+    transport.stop("trtexec-job-0123456789abcdef")
 
 
 def test_the_doctor_tries_the_program_where_it_is(board, trtexec):

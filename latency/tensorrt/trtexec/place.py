@@ -14,6 +14,7 @@ from ....devices.reach import transport_to, way_to
 from ...condition import Condition, runtime_section
 from ...launcher import default_command
 from ...place import Here, Place
+from ...remote.claim import claimed
 from ...remote.conditions import note_condition
 from ...remote.patience import Patience
 from .command import TrtexecOptions
@@ -35,7 +36,7 @@ def open_trtexec(
         sleep: Waits for seconds.
 
     Raises:
-        TransportError: It does not answer, or another process measures on it.
+        TransportError: It does not answer, or another process or machine measures on it.
         UnavailableError: There is no trtexec there, or one of a version that elat does not know.
         MeasurementError: Its condition is another one.
     """
@@ -43,9 +44,11 @@ def open_trtexec(
     transport = transport_to(device)
     with device_lock(way_to(device)):
         try:
-            tool = find_far_trtexec(transport, Patience(device.id, sleep), options.path)
-            note_condition(device, Condition.of_version(device, str(tool)), condition)
-            words = (*default_command("tensorrt.trtexec.far_worker"), json.dumps(card_of(device)))
-            yield Here(words)
+            patience = Patience(device.id, sleep)
+            with claimed(device, transport, patience):
+                tool = find_far_trtexec(transport, patience, options.path)
+                note_condition(device, Condition.of_version(device, str(tool)), condition)
+                worker = default_command("tensorrt.trtexec.far_worker")
+                yield Here((*worker, json.dumps(card_of(device))))
         finally:
             transport.close()

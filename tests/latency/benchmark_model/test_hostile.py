@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from elat.core.errors import DeviceHangError, MeasurementError
 from elat.latency.benchmark_model.options import Delegate
+from elat.latency.benchmark_model.results import Ended
 from elat.latency.benchmark_model.run import Line
 from elat.latency.benchmark_model.told import failure_of, read_told
 from elat.latency.launch import Launch
@@ -24,7 +25,7 @@ from .logs import NEW, OLD, SUMMARY, WARM_UP, log
 TOKEN = "0123456789abcdef" * 2
 TEMPTING = (
     *(piece.encode() for piece in PIECES if "\ud800" not in piece),
-    b"\n" + TOKEN.encode() + b" begin 0\n", b"\n" + TOKEN.encode() + b" end 0 0\n", b"done\n",
+    b"\n" + TOKEN.encode() + b" begin 0\n", b"\n" + TOKEN.encode() + b" end 0 0 1\n", b"done\n",
     b"\0", b"\xff\xfe", b"\x1b]0;title\x07", b"count=", b"count=1 curr=1\n", b"count=0\n",
     f"INFO: {NEW}\n".encode(), f"{OLD}\n".encode(), f"{WARM_UP}\n".encode(),
     SUMMARY.format(1).encode(), b"Running benchmark for at least 1 iterations\n",
@@ -131,13 +132,13 @@ def test_ten_thousand_hostile_logs_are_times_or_measurement_errors():
             assert 0 < told.sample.wall_ns < 2**47
             assert 0 < told.sample.loops < 2**63
             assert len(told.coverage) < 20
-        assert str(failure_of(said.text, said.end or 1, 60)).isprintable()
+        assert str(failure_of(Ended(said.end or 1, said.text), 60)).isprintable()
     assert times > 1000
 
 
-@given(WORDS, st.integers(0, 255))
-def test_words_for_a_shell_are_words(words, end):
-    said = failure_of(words.encode(), end, 60)
+@given(WORDS, st.integers(0, 255), st.none() | st.integers(0, 10**9 - 1))
+def test_words_for_a_shell_are_words(words, end, took_s):
+    said = failure_of(Ended(end, words.encode(), took_s), 60)
     assert isinstance(said, MeasurementError | DeviceHangError)
     assert "\n" not in str(said)
 

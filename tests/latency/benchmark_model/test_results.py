@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elat.core.errors import MeasurementError
-from elat.latency.benchmark_model.results import began_s, read_log, read_outputs
+from elat.latency.benchmark_model.results import Ended, began_s, read_log, read_outputs
 
 TOKEN = b"0123456789abcdef" * 2
 OTHER = b"f" * 32
 
 # What a program prints that knows how the lines look, but not the token.
 PIECES = (
-    b"\n", b"\r\n", b"\r", b"\0", b"\xff\xfe", b" ", b"done", b"begin 1", b"end 1 0",
-    b"\n" + OTHER + b" begin 7\n", b"\n" + OTHER + b" end 7 0\n", b"\n" + OTHER + b" done\n",
+    b"\n", b"\r\n", b"\r", b"\0", b"\xff\xfe", b" ", b"done", b"begin 1", b"end 1 0 1",
+    b"\n" + OTHER + b" begin 7\n", b"\n" + OTHER + b" end 7 0 1\n", b"\n" + OTHER + b" done\n",
     TOKEN[:31], b"count=50 first=2 curr=2 min=2 max=2 avg=2 std=0", b"x" * 70_000, b"\n" * 3000,
 )  # fmt: skip
 OUTPUT = st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=40)), max_size=8).map(
@@ -31,7 +31,7 @@ RUNS = st.lists(st.tuples(OUTPUT, st.integers(0, 255)), max_size=6)
 def said(runs, newline=b"\n"):
     """The log of invocations that printed and ended so, numbered from 100."""
     text = b"".join(
-        b"\n%s begin %d\n%s\n%s end %d %d\n" % (TOKEN, n, printed, TOKEN, n, end)
+        b"\n%s begin %d\n%s\n%s end %d %d \n" % (TOKEN, n, printed, TOKEN, n, end)
         for n, (printed, end) in enumerate(runs, 100)
     )
     return (text + b"\n%s done\n" % TOKEN).replace(b"\n", newline)
@@ -82,16 +82,22 @@ class TestLog:
             (b"", [], None),
             (b"\n" + TOKEN + b" begin 3", [], None),
             (b"\n" + TOKEN + b" begin 3\nabc", [], 3),
-            (b"\n" + TOKEN + b" begin 3\nabc\n" + TOKEN + b" end 3 0", [], 3),
-            (b"\n" + TOKEN + b" begin 3\nabc\n" + TOKEN + b" end 4 0\n", [], 3),
-            (b"\n" + TOKEN + b" begin 3\nabc\n" + TOKEN + b" end 3 1000\n", [], 3),
-            (b"\n" + TOKEN + b" end 3 0\n", [], None),
+            (b"\n" + TOKEN + b" begin 3\nabc\n" + TOKEN + b" end 3 0 1", [], 3),
+            (b"\n" + TOKEN + b" begin 3\nabc\n" + TOKEN + b" end 4 0 1\n", [], 3),
+            (b"\n" + TOKEN + b" begin 3\nabc\n" + TOKEN + b" end 3 1000 1\n", [], 3),
+            (b"\n" + TOKEN + b" begin 3\nabc\n" + TOKEN + b" end 3 0 1000000000\n", [], 3),
+            (b"\n" + TOKEN + b" end 3 0 1\n", [], None),
             (b"\n" + OTHER[:31] + b" begin 3\n", [], None),
-            (b"x\n" + TOKEN + b" begin 3\n\n" + TOKEN + b" end 3 0\n", [], None),
+            (b"x\n" + TOKEN + b" begin 3\n\n" + TOKEN + b" end 3 0 1\n", [], None),
         ],
     )
     def test_a_log_that_is_none_or_breaks_off(self, data, found, begun):
         assert (list(read_log(data)[0]), read_log(data)[1]) == (found, begun)
+
+    def test_the_time_that_it_took_is_read_where_it_is_told(self):
+        text = "\n{0} begin 1\n\n{0} end 1 137 61\n\n{0} begin 2\n\n{0} end 2 0 \n"
+        ended, _ = read_log(text.format(TOKEN.decode()).encode())
+        assert ended == {1: Ended(137, b"", 61), 2: Ended(0, b"", None)}
 
     @given(st.binary(max_size=400))
     def test_any_bytes_are_read(self, data):

@@ -97,7 +97,9 @@ class TestTakenUp:
         """As of a file that a device has damaged: its numbers are of no line."""
         ended_job(work, 0, 0)
         token = "0123456789abcdef" * 2
-        said = "".join(f"\n{token} begin {n}\nx\n{token} end {n} 0\n" for n in (1, 7, 999_999_999))
+        said = "".join(
+            f"\n{token} begin {n}\nx\n{token} end {n} 0 1\n" for n in (1, 7, 999_999_999)
+        )
         (work / f"job-{KEY}-0" / "stdout").write_text(f"{said}\n{token} begin 8\n")
         (work / f"job-{KEY}-0" / "exit").unlink()
         found = runner.carry_out(KEY, lines())

@@ -13,19 +13,9 @@ import pytest
 from elat.latency.benchmark_model import scripts
 from elat.latency.benchmark_model.results import read_log
 
+from ..shells import ShellFolder
+
 TOKEN = "0123456789abcdef" * 2
-SHELLS = {
-    "sh": ["sh"], "bash": ["bash", "--posix"], "mksh": ["mksh"],
-    "busybox": ["busybox", "sh"],
-}  # fmt: skip
-
-
-@pytest.fixture(params=SHELLS)
-def shell(request):
-    words = SHELLS[request.param]
-    if shutil.which(words[0]) is None:
-        pytest.skip(f"{words[0]} is not installed")
-    return words
 
 
 @pytest.fixture
@@ -33,24 +23,12 @@ def device(shell, tmp_path):
     return Device(shell, tmp_path)
 
 
-class Device:
-    """A work folder in which a shell runs the programs."""
-
-    def __init__(self, shell, folder):
-        self.shell = shell
-        self.folder = folder
+class Device(ShellFolder):
+    """A work folder with a program in it."""
 
     def program(self, text, name="program"):
         (self.folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (self.folder / name).chmod(0o755)
-
-    def ask(self, script, *words, path=None):
-        environment = {**os.environ, **({} if path is None else {"PATH": path})}
-        return subprocess.run(
-            [shutil.which(self.shell[0]), *self.shell[1:], "-c", script, "elat", *words],
-            cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=60, check=False,
-        )  # fmt: skip
 
     def run(self, plan, limit=20, mask="", program="./program", path=None):
         (self.folder / "plan").write_text("".join(f"{line}\n" for line in plan))
@@ -110,6 +88,13 @@ def test_what_takes_too_long_is_ended_and_the_next_one_runs(device):
     device.program('[ "$2" != wait ] || exec sleep 30; echo quick')
     found = device.ended(["0 m 0 wait", "1 m 0"], limit=1)
     assert (found[0][0], found[1]) == (137, (0, b"quick\n"))
+
+
+def test_the_seconds_that_each_took_are_told(device):
+    device.program('[ "$2" != wait ] || sleep 2')
+    found, _ = read_log(device.run(["0 m 0 wait", "1 m 0"]).stdout)
+    assert found[0].took_s in (2, 3, 4)
+    assert found[1].took_s in (0, 1)
 
 
 def test_what_prints_too_much_is_cut_off_and_ended(device):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from elat.core.errors import MeasurementError, UnsupportedOperatorError
 from elat.latency.benchmark_model.options import Delegate
+from elat.latency.benchmark_model.results import Ended
 from elat.latency.benchmark_model.told import (
     Coverage,
     coverage_of,
@@ -328,28 +329,44 @@ class TestFailures:
             (127, "ended with exit code 127;"),
             (134, "was ended by signal 6;"),
             (139, "was ended by signal 11;"),
-            (137, "was ended after 60 s, or ran out of memory;"),
-            (124, "was ended after 60 s, or ran out of memory;"),
+            (137, "was ended after 60 s;"),
+            (124, "was ended after 60 s;"),
             (141, "was ended as it printed too much;"),
         ],
     )
     def test_each_way_to_end_has_its_words(self, end, says):
-        error = failure_of(b"INFO: STARTING!\nERROR: Failed to load model\n", end, 60)
+        ended = Ended(end, b"INFO: STARTING!\nERROR: Failed to load model\n")
+        error = failure_of(ended, 60)
         assert says in str(error)
         assert str(error).endswith("INFO: STARTING! | ERROR: Failed to load model")
-        assert is_too_late(end) is (end in (124, 137))
+        assert is_too_late(ended, 60) is (end in (124, 137))
+
+    @pytest.mark.parametrize(
+        ("took_s", "says"),
+        [
+            (0, "was killed after 0 s, as the device does where memory runs out;"),
+            (58, "was killed after 58 s, as the device does where memory runs out;"),
+            (59, "was ended after 60 s;"),
+            (60, "was ended after 60 s;"),
+            (None, "was ended after 60 s;"),
+        ],
+    )
+    def test_one_killed_before_its_time_is_over_was_not_too_late(self, took_s, says):
+        ended = Ended(137, b"", took_s)
+        assert says in str(failure_of(ended, 60))
+        assert is_too_late(ended, 60) is ("ended" in says)
 
     def test_silence_is_said(self):
-        assert str(failure_of(b"", 139, 60)).endswith("its last words: none")
+        assert str(failure_of(Ended(139, b""), 60)).endswith("its last words: none")
 
     def test_a_delegate_that_must_take_all_and_does_not(self):
-        error = failure_of(b"ERROR: Disallowed CPU fallback detected.\n", 1, 60)
+        error = failure_of(Ended(1, b"ERROR: Disallowed CPU fallback detected.\n"), 60)
         assert isinstance(error, UnsupportedOperatorError)
         assert "option whole" in str(error)
 
     @given(st.binary(max_size=2000), st.integers(1, 255))
     def test_any_last_words_are_one_short_line_that_no_terminal_obeys(self, data, end):
-        said = str(failure_of(b"\x1b[2J" + data, end, 60))
+        said = str(failure_of(Ended(end, b"\x1b[2J" + data), 60))
         assert len(said) < 450
         assert said.isprintable()
 
