@@ -92,12 +92,15 @@ class Found:
         outputs: What was kept of outputs, by the number of the invocation.
         began_s: When its first part began by the clock of this machine, in seconds since 1970;
             None where nothing has. A run that is taken up may have begun long ago.
+        parts: In how many jobs it was done: more than one where it was cut off on the device, as
+            by a restart.
     """
 
     ended: dict[int, Ended] = field(default_factory=dict)
     condemned: dict[str, str] = field(default_factory=dict)
     outputs: dict[int, bytes] = field(default_factory=dict)
     began_s: float | None = None
+    parts: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,14 +140,14 @@ class Runner:
         """
         found = Found()
         losses: Counter[str] = Counter()
-        barren = part = 0
+        barren = 0
         self._await_others(key)
         while todo := {
             number: line
             for number, line in enumerate(lines)
             if number not in found.ended and line.model not in found.condemned
         }:
-            done = self._finish_part(key, part, todo)
+            done = self._finish_part(key, found.parts, todo)
             before = len(found.ended)
             lost = self._collect(done.job, todo, found)
             if done.job.exit_code == _FULL and not done.is_old:
@@ -161,7 +164,7 @@ class Runner:
             barren = barren + (not done.is_old) if is_barren else 0
             if barren >= _MOST_BARREN:
                 raise self._nothing_done(done.job)
-            part += 1
+            found.parts += 1
         if any(lines[number].saves_output for number in found.ended):
             found.outputs |= self._outputs(key, lines, found)
         return found

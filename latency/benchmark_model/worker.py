@@ -194,7 +194,7 @@ class BenchmarkModelWorker(Server):
             {
                 "case": case,
                 "launch": launch.to_json(),
-                "state": _state(states, told),
+                "state": _state(states, told) | {"parts": found.parts},
                 "environment": environment,
             }
         )

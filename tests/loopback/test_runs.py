@@ -241,6 +241,7 @@ def test_a_phone_that_restarts_goes_on_and_blames_what_it_was_at_twice(
     found = phone_bench.runner.carry_out(KEY, asked)
     restarter.join()
     assert {0, 2} <= set(found.ended)
+    assert found.parts == restarts + 1
     if restarts == 1:
         assert set(found.ended) == {0, 1, 2}
         assert not found.condemned

@@ -64,6 +64,7 @@ def test_a_launch_has_a_sample_an_invocation_and_the_fixed_model_beside_it(fake,
     assert one.output_error < 1e-4
     assert (one.init_ms, one.first_call_ms, one.warmup_calls) == (4.5, 3.0, 60)
     assert message["state"]["statistic"] == "median"
+    assert message["state"]["parts"] == 1
     assert message["state"]["delegation"] == []
     assert message["state"]["clock_resolution_ns"] == round(1e3 * 10**0.5)
     assert message["environment"]["device"]["kernel"]
