@@ -24,7 +24,7 @@ from elat.search.spaces import find_space
 from ..loopback import phone, sshd
 from ..loopback.stand_ins import install_stand_in
 
-TURNS = 4
+TURNS = 8
 HERE, TWIN, SSH, ADB = "here", "here once more", "over ssh", "over adb"
 HOT = "here for 60 ms on end"
 
