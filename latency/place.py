@@ -55,6 +55,14 @@ class Place(ABC):
             TransportError: The place stays out of reach, or does not stay within it.
         """
 
+    def ensure_held(self) -> None:
+        """Refuse to go on where it is not this campaign's any more; called before each group.
+
+        Raises:
+            DeviceInUseError: Another machine has taken it over.
+        """
+        return
+
     @abstractmethod
     def has_answered(self) -> None:
         """Note that a case was answered: earlier trouble is over."""

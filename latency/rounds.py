@@ -92,7 +92,8 @@ def time_groups(groups: Iterable[Sequence[Case]], plan: Plan, seed: int) -> Iter
     on that the same cases were in flight.
 
     Raises:
-        UnavailableError: The worker's runtime is not installed, or its device is out of reach.
+        UnavailableError: The worker's runtime is not installed, or its device is out of reach, or
+            was taken over by another machine.
         MeasurementError: A worker does not start, or refuses the request as a whole.
     """
     waiting = deque(list(group) for group in groups if group)
@@ -118,6 +119,7 @@ def _time_in(
     `restarts` counts for each case how often its machine restarted while it was in flight.
     """
     while waiting:
+        plan.place.ensure_held()
         attempt = _Attempt(waiting.popleft(), worker)
         worker.send(plan.request(attempt.group, seed))
         try:

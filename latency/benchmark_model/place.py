@@ -18,8 +18,8 @@ from ...devices.reach import transport_to, way_to
 from ...devices.transports import Transport
 from ..condition import runtime_section
 from ..launcher import default_command
-from ..place import Here, Place
-from ..remote.claim import claimed
+from ..place import Place
+from ..remote.claim import Claim, Claimed, claimed
 from ..remote.patience import Patience
 from . import scripts
 from .options import BenchmarkModelOptions, flags_needed
@@ -99,6 +99,7 @@ class Held:
     transport: Transport
     patience: Patience
     program: str
+    claim: Claim
 
 
 @contextmanager
@@ -116,8 +117,9 @@ def held(device: Device, *, sleep: Callable[[float], None] = time.sleep) -> Iter
     with device_lock(way_to(device)):
         try:
             patience = Patience(device.id, sleep)
-            with claimed(device, transport, patience):
-                yield Held(transport, patience, bring_program(device, transport, patience))
+            with claimed(device, transport, patience) as claim:
+                program = bring_program(device, transport, patience)
+                yield Held(transport, patience, program, claim)
         finally:
             transport.close()
 
@@ -136,6 +138,7 @@ def open_program(
         TransportError: As `held`.
     """
     with held(device, sleep=sleep) as found:
-        yield Here((*default_command("benchmark_model.worker"), json.dumps(card_of(device))))
+        words = (*default_command("benchmark_model.worker"), json.dumps(card_of(device)))
+        yield Claimed(words, found.claim)
         with suppress(TransportError):
             found.transport.run(["sh", "-c", scripts.CLEAR, "elat"], _ASK_S)

@@ -119,6 +119,7 @@ class ProgramBench(Bench):
 
     def _carry_out(self, plan: _Plan, condition: Condition, runs: int) -> Found:
         """What the invocations of `plan` print, profiling `runs` runs at least in each."""
+        self.held.claim.check()
         transport, patience = self.held.transport, self.held.patience
         lines = plan.lines(self._flags(condition, None), self._flags(condition, runs))
         affinity = self.device.affinity

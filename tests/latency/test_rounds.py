@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elat.core.errors import MeasurementError
+from elat.core.errors import DeviceInUseError, MeasurementError
 from elat.devices.device import Device, DeviceKind
 from elat.latency import rounds
 from elat.latency.condition import Condition
@@ -140,6 +140,25 @@ def test_a_restart_with_other_cases_in_flight_counts_for_those_alone(timed):
     _, outcomes = timed([["a"], ["b"]], [Loss.RESTARTED] * 4, "ab")
     assert failures(outcomes).keys() == {"a", "b"}
     assert len({message for message in failures(outcomes).values()}) == 1
+
+
+def test_a_place_that_another_machine_took_over_is_asked_for_no_further_group(monkeypatch):
+    checks = iter([None, None, DeviceInUseError("It is in use.")])
+
+    def check(self: Place) -> None:
+        if error := next(checks):
+            raise error
+
+    monkeypatch.setattr(Away, "ensure_held", check)
+    asked: list[list[str]] = []
+    worker = Worker(frozenset(), False, asked)
+    monkeypatch.setattr(rounds, "start_worker", lambda *_: nullcontext(worker))
+    plan = Plan(CONDITION, SCREEN, None, None, Away([]))
+    cases = [[Case(n, Conv(3, 4, resolution=8, kernel=3), Path(n))] for n in "abcd"]
+    found: list[str] = []
+    with pytest.raises(DeviceInUseError):
+        found.extend(o.case.name for o in time_groups(cases, plan, 0))
+    assert asked == [["a"], ["b"]]
 
 
 def test_here_a_worker_that_says_nothing_before_it_ends_is_no_fault_of_a_case(timed):

@@ -162,11 +162,11 @@ def test_a_device_on_which_another_machine_measures_is_left_alone(request, way, 
     loop = request.getfixturevalue(way)
     device = loop.card()
     transport = transport_to(device)
-    transport.run(["sh", "-c", claim.TAKE, "elat", "laptop", str(claim.VOID_MIN)], 30).checked()
+    transport.run(["sh", "-c", claim.TAKE, "elat", "laptop", "1", str(claim.VOID_S)], 30).checked()
     with pytest.raises(DeviceInUseError, match=r"^loop is in use from laptop; wait until"):
         failures(device, store)
     assert [path.name for path in loop.folder.iterdir()] == ["claim"]
-    transport.run(["sh", "-c", claim.GIVE_UP, "elat", "laptop"], 30).checked()
+    transport.run(["sh", "-c", claim.GIVE_UP, "elat", "laptop", "1", "900"], 30).checked()
     assert failures(device, store) == []
     assert not (loop.folder / "claim").exists()
 

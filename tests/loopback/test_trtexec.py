@@ -208,7 +208,7 @@ def test_a_board_on_which_another_machine_measures_is_left_alone(board, store, t
     transport = transport_to(device)
     # The run of the other machine, which must not be ended as if it were a leftover.
     transport.start("trtexec-job-0123456789abcdef", ["sleep", "300"])
-    transport.run(["sh", "-c", claim.TAKE, "elat", "laptop", str(claim.VOID_MIN)], 30).checked()
+    transport.run(["sh", "-c", claim.TAKE, "elat", "laptop", "1", str(claim.VOID_S)], 30).checked()
     with pytest.raises(DeviceInUseError, match=r"^loop-ssh is in use from laptop; wait until"):
         measured(device, store)
     assert trtexec.commands == []

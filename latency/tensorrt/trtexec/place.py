@@ -13,8 +13,8 @@ from ....devices.lock import device_lock
 from ....devices.reach import transport_to, way_to
 from ...condition import Condition, runtime_section
 from ...launcher import default_command
-from ...place import Here, Place
-from ...remote.claim import claimed
+from ...place import Place
+from ...remote.claim import Claimed, claimed
 from ...remote.conditions import note_condition
 from ...remote.patience import Patience
 from .command import TrtexecOptions
@@ -45,10 +45,10 @@ def open_trtexec(
     with device_lock(way_to(device)):
         try:
             patience = Patience(device.id, sleep)
-            with claimed(device, transport, patience):
+            with claimed(device, transport, patience) as claim:
                 tool = find_far_trtexec(transport, patience, options.path)
                 note_condition(device, Condition.of_version(device, str(tool)), condition)
                 worker = default_command("tensorrt.trtexec.far_worker")
-                yield Here((*worker, json.dumps(card_of(device))))
+                yield Claimed((*worker, json.dumps(card_of(device))), claim)
         finally:
             transport.close()

@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from elat.core.errors import DeviceInUseError, DeviceOfflineError, StorageFullError
+from elat.core.errors import (
+    DeviceInUseError,
+    DeviceOfflineError,
+    StorageFullError,
+    UnavailableError,
+)
 from elat.devices.device import device_of
 from elat.devices.transports import Transport
 from elat.devices.transports.finished import Finished
 from elat.devices.transports.local import LocalLink
 from elat.latency.remote import claim
-from elat.latency.remote.claim import VOID_MIN, claimed
+from elat.latency.remote.claim import VOID_S, Claimed, claimed
 from elat.latency.remote.patience import Patience
 
 from ..shells import ShellFolder
@@ -24,26 +29,35 @@ BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 NAME = "$(touch owned) `id` ; 'a' \"b\" \\n *"
 
 
+def uptime_s():
+    return int(Path("/proc/uptime").read_text().partition(".")[0])
+
+
 class Claims(ShellFolder):
     """The shell programs, asked in a work folder."""
 
     @property
-    def by(self):
-        return self.folder / "claim" / "by"
+    def file(self):
+        return self.folder / "claim"
 
-    def takes(self, owner):
+    def asks(self, script, owner, token="0", **options):
         """The exit code, and what is said of another owner."""
-        done = self.ask(claim.TAKE, owner, str(VOID_MIN))
+        done = self.ask(script, owner, token, str(VOID_S), **options)
         assert done.stderr == b""
+        assert not (self.folder / "claim.busy").exists()
         return done.returncode, done.stdout.decode()
 
-    def age(self, minutes):
-        """Let the claim be so old."""
-        when = time.time() - 60 * minutes
-        os.utime(self.folder / "claim", (when, when))
+    def takes(self, owner, token="0"):
+        return self.asks(claim.TAKE, owner, token)
 
-    def age_s(self):
-        return time.time() - (self.folder / "claim").stat().st_mtime
+    def write(self, owner, age=0, boot=BOOT, token="0"):
+        """Let `owner` have it, as one that was renewed `age` seconds ago."""
+        since = age if isinstance(age, str) else uptime_s() - age
+        self.file.write_text(f"{boot} {since}\n{owner}\n{token}\n")
+
+    @property
+    def owner(self):
+        return self.file.read_text().split("\n")[1]
 
 
 @pytest.fixture
@@ -52,74 +66,141 @@ def claims(shell, tmp_path):
 
 
 def test_one_owner_has_it_and_is_named_to_the_others(claims):
-    assert claims.takes(NAME) == (0, "")
-    assert claims.by.read_text() == f"{BOOT}\n{NAME}\n"
+    before = uptime_s()
+    assert claims.takes(NAME, "a") == (0, "")
+    boot, since, *rest = claims.file.read_text().replace(" ", "\n", 1).split("\n")
+    assert (boot, rest) == (BOOT, [NAME, "a", ""])
+    assert before <= int(since) <= uptime_s()
     assert claims.takes("bob") == (75, NAME)
-    assert claims.takes(NAME) == (0, "")
-    assert claims.by.read_text() == f"{BOOT}\n{NAME}\n"
+    assert claims.takes(NAME, "b") == (0, "")
+    assert claims.file.read_text().endswith(f"\n{NAME}\nb\n")
     assert [path.name for path in claims.folder.iterdir()] == ["claim"]
 
 
 def test_what_nobody_renews_is_void_after_a_while(claims):
-    claims.takes("ada")
-    claims.age(VOID_MIN - 2)
+    claims.write("ada", VOID_S - 60)
     assert claims.takes("bob") == (75, "ada")
-    claims.age(VOID_MIN + 1)
+    claims.write("ada", VOID_S + 5)
     assert claims.takes("bob") == (0, "")
     assert claims.takes("ada") == (75, "bob")
 
 
 def test_a_restart_frees_it(claims):
-    claims.takes("ada")
-    claims.by.write_text(claims.by.read_text().replace(BOOT, BOOT[::-1]))
+    claims.write("ada", boot=BOOT[::-1])
     assert claims.takes("bob") == (0, "")
 
 
-def test_one_that_is_just_being_made_is_respected_and_half_a_one_is_not(claims):
-    (claims.folder / "claim").mkdir()
-    assert claims.takes("bob") == (75, "another machine")
-    claims.age(2)
+def test_one_who_goes_on_after_a_restart_has_it_again(claims):
+    claims.write("ada", boot=BOOT[::-1])
+    assert claims.asks(claim.RENEW, "ada") == (0, "")
+    assert claims.takes("bob") == (75, "ada")
+
+
+@pytest.mark.parametrize("since", ["", "x", "-5", "007", "1 2", "9" * 40, "$(id)", "99999999"])
+def test_a_time_that_is_none_makes_no_claim(claims, since):
+    claims.write("ada", since)
     assert claims.takes("bob") == (0, "")
+    assert claims.owner == "bob"
 
 
-def test_only_its_owner_renews_it(claims):
-    claims.ask(claim.RENEW, "ada")
-    assert list(claims.folder.iterdir()) == []
-    claims.takes("ada")
-    claims.age(5)
-    claims.ask(claim.RENEW, "bob")
-    assert claims.age_s() > 200
-    assert claims.ask(claim.RENEW, "ada").returncode == 0
-    assert claims.age_s() < 100
+def test_where_time_is_not_told_it_is_respected(claims):
+    claims.write("ada", "-")
+    assert claims.takes("bob") == (75, "ada")
+
+
+@pytest.mark.parametrize("left", ["nothing", "folder", "link"])
+def test_what_is_no_claim_is_replaced(claims, left, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    if left == "folder":
+        (claims.file / "x").mkdir(parents=True)
+    elif left == "link":
+        claims.file.symlink_to(elsewhere)
+    else:
+        claims.file.touch()
+    assert claims.takes("bob") == (0, "")
+    assert claims.owner == "bob"
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_renewing_gives_another_while(claims):
+    claims.write("ada", VOID_S - 60)
+    assert claims.asks(claim.RENEW, "bob") == (75, "ada")
+    assert int(claims.file.read_text().split()[1]) < uptime_s() - 600
+    assert claims.asks(claim.RENEW, "ada") == (0, "")
+    assert int(claims.file.read_text().split()[1]) > uptime_s() - 100
+
+
+def test_one_that_lost_it_has_it_again_or_is_told_who_has_it(claims):
+    claims.write("ada", VOID_S + 5)
+    assert claims.asks(claim.RENEW, "ada") == (0, "")
+    claims.file.unlink()
+    assert claims.asks(claim.RENEW, "ada") == (0, "")
+    assert claims.owner == "ada"
+    claims.write("bob")
+    assert claims.asks(claim.RENEW, "ada") == (75, "bob")
+    assert claims.owner == "bob"
+
+
+def test_an_earlier_process_of_its_owner_neither_renews_it_nor_gives_it_up(claims):
+    claims.takes("ada", "new")
+    text = claims.file.read_text()
+    assert claims.asks(claim.RENEW, "ada", "old") == (0, "")
+    assert claims.asks(claim.GIVE_UP, "ada", "old") == (0, "")
+    assert claims.file.read_text() == text
 
 
 def test_only_its_owner_gives_it_up(claims):
-    assert claims.ask(claim.GIVE_UP, "ada").returncode == 0
+    assert claims.asks(claim.GIVE_UP, "ada") == (0, "")
     claims.takes("ada")
-    claims.ask(claim.GIVE_UP, "bob")
-    assert claims.takes("bob") == (75, "ada")
-    claims.ask(claim.GIVE_UP, "ada")
+    assert claims.asks(claim.GIVE_UP, "bob") == (75, "ada")
+    assert claims.owner == "ada"
+    assert claims.asks(claim.GIVE_UP, "ada") == (0, "")
     assert list(claims.folder.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_no_claim_of_another(claims):
-    (claims.folder / "few").mkdir()
-    (claims.folder / "few" / "mkdir").write_text(
-        '#!/bin/sh\necho "mkdir: claim: No space left on device" >&2\nexit 1\n'
-    )
-    (claims.folder / "few" / "mkdir").chmod(0o755)
-    path = f"{claims.folder / 'few'}:{os.environ['PATH']}"
-    done = claims.ask(claim.TAKE, "ada", "15", path=path)
+def test_a_command_that_was_killed_at_it_blocks_nobody_for_long(claims):
+    (claims.folder / "claim.busy").mkdir()
+    assert claims.takes("ada") == (0, "")
+
+
+@pytest.mark.parametrize("name", ["mkdir", "mv"])
+def test_a_full_disk_is_no_claim_of_another(claims, name):
+    few = claims.folder / "few"
+    few.mkdir()
+    (few / name).write_text('#!/bin/sh\necho "claim: No space left on device" >&2\nexit 1\n')
+    (few / name).chmod(0o755)
+    claims.write("ada", VOID_S + 5)
+    words = ("bob", "0", str(VOID_S))
+    done = claims.ask(claim.TAKE, *words, path=f"{few}:{os.environ['PATH']}")
+    if claims.shell[0] == "busybox":
+        return  # It has programs of its own.
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"No space left" in done.stderr
+    assert claims.owner == "ada"
+    assert {path.name for path in claims.folder.iterdir()} == {"claim", "few"}
 
 
-def test_of_many_at_once_one_has_it(tmp_path):
+@pytest.mark.parametrize("age", [None, VOID_S + 5])
+def test_of_many_at_once_one_has_it(tmp_path, age):
+    claims = Claims(["sh"], tmp_path)
+    if age is not None:
+        claims.write("ada", age)
+    words = ["sh", "-c", claim.TAKE, "elat"]
     tries = [
-        subprocess.Popen(["sh", "-c", claim.TAKE, "elat", f"owner {n}", "15"], cwd=tmp_path)
-        for n in range(16)
+        subprocess.Popen([*words, f"owner {n}", str(n), str(VOID_S)], cwd=tmp_path)
+        for n in range(8)
     ]
-    assert sorted(one.wait() for one in tries) == [0] + 15 * [75]
+    assert sorted(one.wait() for one in tries) == [0] + 7 * [75]
+
+
+def eventually(is_so, limit_s=30):
+    """Whether `is_so` says yes before the limit."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if is_so():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 class TestDevices:
@@ -172,31 +253,52 @@ class TestDevices:
             assert (tmp_path / "work" / "claim").exists()
 
     def test_it_is_renewed_for_as_long_as_it_is_held(self, hold, tmp_path):
-        folder = tmp_path / "work" / "claim"
+        file = tmp_path / "work" / "claim"
         with hold(renew_s=0.05):
             for _ in range(2):
-                os.utime(folder, (0, 0))
-                deadline = time.monotonic() + 30
-                while folder.stat().st_mtime == 0 and time.monotonic() < deadline:
-                    time.sleep(0.02)
-                assert time.time() - folder.stat().st_mtime < 60
+                file.write_text(file.read_text().replace(BOOT, BOOT[::-1]))
+                assert eventually(lambda: BOOT in file.read_text())
 
-    def test_a_device_that_is_away_meanwhile_is_asked_again(self, hold, transport, monkeypatch):
+    @pytest.mark.parametrize(
+        "error", [DeviceOfflineError("off"), OSError("none"), ValueError("?")]
+    )
+    def test_whatever_is_in_the_way_once_it_is_renewed_later(
+        self, hold, transport, monkeypatch, error
+    ):
         asked, run = [], Transport.run
 
         def away_at_first(self, command, *limits, **options):
             if command[2] == claim.RENEW:
                 asked.append(command)
                 if len(asked) < 3:
-                    raise DeviceOfflineError("off")
+                    raise error
             return run(self, command, *limits, **options)
 
         monkeypatch.setattr(Transport, "run", away_at_first)
         with hold(renew_s=0.01):
-            deadline = time.monotonic() + 30
-            while len(asked) < 3 and time.monotonic() < deadline:
-                time.sleep(0.01)
-        assert len(asked) >= 3
+            assert eventually(lambda: len(asked) >= 3)
+
+    def test_one_that_was_away_too_long_does_not_go_on(self, hold, tmp_path):
+        file = tmp_path / "work" / "claim"
+        with hold(renew_s=0.05) as held:
+            place = Claimed(("true",), held)
+            place.ensure_held()
+            file.write_text(f"{BOOT} {uptime_s()}\nlaptop\n1\n")
+            with pytest.raises(DeviceInUseError, match=r"^pi5 was out of .* from laptop now\."):
+                assert not eventually(place.ensure_held, 10)
+        assert "laptop" in file.read_text()
+
+    def test_a_device_that_is_gone_at_the_end_hides_nothing(self, hold, monkeypatch):
+        run = Transport.run
+
+        def gone(self, command, *limits, **options):
+            if command[2] == claim.GIVE_UP:
+                raise UnavailableError("no ssh")
+            return run(self, command, *limits, **options)
+
+        monkeypatch.setattr(Transport, "run", gone)
+        with pytest.raises(KeyError, match="a"), hold():
+            raise KeyError("a")
 
     def test_a_full_one_is_said_to_be_full(self, hold, monkeypatch):
         full = Finished(("sh",), "pi5", 1, b"", b"mkdir: claim: No space left on device\n")
