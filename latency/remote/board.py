@@ -25,6 +25,7 @@ from ..runtimes import runtimes
 from . import lent
 from .brought import ASK_S, Brought
 from .bundle import FOLDER, content_key, pack
+from .claim import Claim, claimed
 from .conditions import note_condition
 from .far import IN_USE
 from .patience import Patience
@@ -43,14 +44,28 @@ _WORK = '"$@"; end=$?; printf "\\n%s %s\\n" "$0" "$end" >&2; exit "$end"'
 
 
 class Board(Place):
-    """A board for one campaign, made ready by `open_board`."""
+    """A board for one campaign, made ready by `open_board`.
+
+    Args:
+        device: Its card.
+        settings: The section `ssh` of it.
+        transport: The way to it.
+        patience: Decides how often it is asked again.
+        claim: What holds it among all machines.
+    """
 
     def __init__(
-        self, device: Device, settings: Ssh, transport: Transport, patience: Patience
+        self,
+        device: Device,
+        settings: Ssh,
+        transport: Transport,
+        patience: Patience,
+        claim: Claim,
     ) -> None:
         self._device = device
         self._transport = transport
         self._patience = patience
+        self.claim = claim
         self._elat = Brought(device, settings, transport, patience)
         self._keys: dict[Path, str] = {}
         self._losses = self._restarts = 0
@@ -112,6 +127,9 @@ class Board(Place):
             # What a board keeps that is gone meanwhile is swept there later.
             with suppress(TransportError):
                 self._transport.run(self._elat.words("drop", bundle.name), ASK_S)
+
+    def ensure_held(self) -> None:
+        self.claim.check()
 
     def bring(self, folders: Sequence[Path]) -> None:
         self._keys |= {folder: content_key(folder) for folder in folders}
@@ -211,7 +229,8 @@ def open_board(
         sleep: Waits for seconds; tests give another one.
 
     Raises:
-        TransportError: It does not answer, another process measures on it, or it has no room.
+        TransportError: It does not answer, another process or machine measures on it, or it has
+            no room.
         UnavailableError: Python, a package or the runtime is missing there.
         MeasurementError: Its condition is another one.
     """
@@ -221,9 +240,11 @@ def open_board(
     transport = transport_to(device)
     with device_lock(way_to(device)):
         try:
-            board = Board(device, settings, transport, Patience(device.id, sleep))
-            found = board.prepare()
-            note_condition(device, found, condition)
-            yield board
+            patience = Patience(device.id, sleep)
+            with claimed(device, transport, patience) as claim:
+                board = Board(device, settings, transport, patience, claim)
+                found = board.prepare()
+                note_condition(device, found, condition)
+                yield board
         finally:
             transport.close()

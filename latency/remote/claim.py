@@ -1,4 +1,4 @@
-"""A device without elat on it, held among all machines and ways that reach it.
+"""A device held among all machines and ways that reach it, for as long as a campaign lasts.
 
 There is nobody on the device whom a kernel's lock could be left to: it is driven by single
 commands, and a connection may break without an end. So a file in the work folder says who
