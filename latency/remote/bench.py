@@ -53,6 +53,7 @@ class _BoardDesk(Desk):
         self._board = board
 
     def command(self) -> list[str]:
+        self._board.ensure_held()
         return self._board.command_of(_WORKER)
 
     @contextmanager

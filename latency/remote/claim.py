@@ -34,17 +34,24 @@ _READ = r"""
 owner=$1 token=$2 limit=$3
 tries=0
 until mkdir claim.busy 2>/dev/null; do
-    [ -d claim.busy ] || { mkdir claim.busy && break; [ -d claim.busy ] || exit 1; }
+    if [ ! -e claim.busy ] && [ ! -h claim.busy ]; then
+        mkdir claim.busy && break
+        [ -d claim.busy ] || exit 1
+    fi
     tries=$((tries + 1))
-    [ "$tries" -le 10 ] || rmdir claim.busy 2>/dev/null
+    if [ "$tries" -gt 5 ]; then
+        rm -rf claim.busy
+        tries=0
+    fi
     sleep 1
 done
-trap 'rmdir claim.busy' EXIT
+trap 'rmdir claim.busy 2>/dev/null' EXIT
 boot=none now=-
 { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
 { read -r now rest </proc/uptime; } 2>/dev/null
 now=${now%%.*}
-[ ! -d claim ] || rm -rf claim || exit 1
+rm -rf claim.new || exit 1
+if [ -h claim ] || [ ! -f claim ]; then rm -rf claim || exit 1; fi
 when= since= holder= holds=
 [ ! -f claim ] || { read -r when since; IFS= read -r holder; IFS= read -r holds; } <claim
 is_live() {
@@ -66,7 +73,7 @@ if is_live && [ "$holder" != "$owner" ]; then
 fi
 """
 # One command at a time reads and writes: each holds a folder meanwhile, for no longer than that
-# takes, so that one which is still there after ten seconds was left by a command that was killed.
+# takes, so that one which is still there after five seconds was left by a command that was killed.
 # The claim is the boot's id (random(4)) and whole seconds since the start, the owner, the token.
 
 TAKE = _READ + "write\n"
@@ -74,8 +81,14 @@ TAKE = _READ + "write\n"
 the device, whose name is printed.
 """
 
-RENEW = _READ + 'is_live && [ "$holds" != "$token" ] || write\n'
-"""As `TAKE`; does nothing where a later process of the same owner has it."""
+_IS_ANOTHERS = r"""
+if is_live && [ "$holds" != "$token" ]; then
+    printf '%s' "$holder"
+    exit 75
+fi
+"""
+RENEW = _READ + _IS_ANOTHERS + "write\n"
+"""As `TAKE`; exit code 75 also where another process of the same owner has it."""
 
 GIVE_UP = _READ + '[ "$holder" != "$owner" ] || [ "$holds" != "$token" ] || rm -f claim\n'
 """As `TAKE`; deletes the claim if it is this process's own."""
@@ -88,14 +101,21 @@ class Claim:
         self._device = device
         self._transport = transport
         self._words = (owner, secrets.token_hex(8), str(VOID_S))
+        self._is_taken = False
         self._holder: str | None = None
 
     def check(self) -> None:
-        """Refuse to go on where another machine has taken the device over meanwhile.
+        """Refuse to go on where another one has taken the device over meanwhile.
 
         Raises:
             DeviceInUseError: One has, as this one gave no sign of life for too long.
         """
+        if not self._is_taken:
+            return
+        # A machine that slept does not know for how long: it asks. A device that is away is
+        # waited for by whoever asks it next.
+        with suppress(UnavailableError, OSError):
+            self.renew(_LAST_S)
         if self._holder is not None:
             raise DeviceInUseError(
                 f"{self._device} was out of reach for so long that it is in use from "
@@ -118,14 +138,18 @@ class Claim:
                 f"{VOID_S // 60} min after its last sign of life, or when the device is restarted."
             )
         ended.checked()
+        self._is_taken = True
 
-    def renew(self) -> None:
-        """Give a sign of life, or find that another machine has the device now.
+    def renew(self, limit_s: float = _ASK_S) -> None:
+        """Give a sign of life, or find that another one has the device now.
+
+        Args:
+            limit_s: How long that may take.
 
         Raises:
             TransportError: It does not answer.
         """
-        ended = self._transport.run(self._command(RENEW), _ASK_S)
+        ended = self._transport.run(self._command(RENEW), limit_s)
         if ended.exit_code == _IN_USE:
             self._holder = _name(ended.text)
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from elat.cli.app import app
-from elat.core.errors import MeasurementError
+from elat.core.errors import DeviceInUseError, MeasurementError
 from elat.devices.state import fingerprint
 from elat.flows.measuring import Campaign, default_cache, measure_operators, profiles_of
 from elat.latency.condition import Condition
@@ -22,6 +22,8 @@ from elat.latency.profiling.passes import profile_file
 from elat.latency.protocol import SCREEN
 from elat.latency.remote.bench import open_board_bench
 from elat.latency.remote.board import Board
+
+from .claims import take_over
 
 OPERATOR = MBConv(8, 8, resolution=16, kernel=3, stride=1, expand=3)
 QUICK = Effort(runs=5, processes=1)
@@ -45,6 +47,15 @@ def test_a_model_is_profiled_there_and_nothing_of_it_stays(loop, path):
     assert [node.kind for node in profile.nodes].count("Conv") == 3
     assert profile.kernel_ms > 0
     assert list((loop.folder / "lent").iterdir()) == []
+
+
+def test_a_board_that_another_machine_took_over_is_profiled_no_more(loop, path):
+    device = loop.card()
+    with open_board_bench(device) as bench:
+        take_over(device)
+        condition = Condition.of(device).of_models
+        with pytest.raises(DeviceInUseError, match="in use from laptop now"):
+            profile_file(path, condition, effort=QUICK, bench=bench)
 
 
 @pytest.mark.slow

@@ -27,7 +27,6 @@ from elat.core.errors import (
     UnavailableError,
 )
 from elat.devices.device import Device, Meter, Power, find_device
-from elat.devices.reach import transport_to
 from elat.devices.set_aside import set_aside
 from elat.flows.energy import find_metering, known_energies
 from elat.flows.fleet import Done, FleetOrder, Step, measure_fleet
@@ -39,11 +38,12 @@ from elat.latency.launcher import WorkerLostError, start_worker
 from elat.latency.measure import Stage
 from elat.latency.operators.conv import Conv
 from elat.latency.place import Loss
-from elat.latency.remote import board, claim, patience
+from elat.latency.remote import board, patience
 from elat.latency.remote.board import Board, open_board
 from elat.latency.remote.doctor import examine_board
 from elat.latency.store import MeasurementStore, open_store
 
+from .claims import leave, take_over
 from .quick import QUICK
 
 OPERATORS = tuple(Conv(3, 4 + 4 * n, resolution=8, kernel=3) for n in range(4))
@@ -159,23 +159,14 @@ def test_whoever_measures_there_from_elsewhere_is_named_and_sets_nothing_aside(l
 @pytest.mark.slow
 def test_a_board_that_another_machine_holds_is_left_alone_also_between_groups(loop, store):
     device = loop.card()
-    transport = transport_to(device)
-
-    def take(owner: str) -> None:
-        (loop.folder / "claim").unlink(missing_ok=True)
-        words = ["sh", "-c", claim.TAKE, "elat", owner, "1", str(claim.VOID_S)]
-        transport.run(words, 30).checked()
-
-    take("laptop")
+    take_over(device)
     with pytest.raises(DeviceInUseError, match=r"^loop-ssh is in use from laptop; wait until"):
         measured(device, store)
     assert [path.name for path in loop.folder.iterdir()] == ["claim"]
-    (loop.folder / "claim").unlink()
-
+    leave(device)
     with open_board(device) as board:
         board.ensure_held()
-        take("laptop")
-        board.claim.renew()
+        take_over(device)
         with pytest.raises(DeviceInUseError, match="in use from laptop now"):
             board.ensure_held()
     assert "laptop" in (loop.folder / "claim").read_text()

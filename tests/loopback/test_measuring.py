@@ -28,7 +28,6 @@ from elat.core.errors import (
     UnavailableError,
 )
 from elat.devices.device import Device, find_device
-from elat.devices.reach import transport_to
 from elat.devices.transports.adb import AdbLink
 from elat.flows.inventory import examine_device
 from elat.flows.measuring import Campaign, default_cache, measure_cases
@@ -39,13 +38,14 @@ from elat.latency.operators import Operator
 from elat.latency.operators.concat import Concat
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.mbconv import MBConv
-from elat.latency.remote import claim, patience
+from elat.latency.remote import patience
 from elat.latency.sample import Clock
 from elat.latency.store import MeasurementStore, open_store
 from elat.latency.table import read_table
 
 from ..devices.phone.texts import write_cool_programs
 from . import sshd
+from .claims import leave, take_over
 from .plugging import plug_in
 from .quick import QUICK
 from .stand_ins import install_stand_in, missing_reason
@@ -161,12 +161,17 @@ def test_operators_are_measured_and_their_outputs_compared(loop, store):
 def test_a_device_on_which_another_machine_measures_is_left_alone(request, way, store):
     loop = request.getfixturevalue(way)
     device = loop.card()
-    transport = transport_to(device)
-    transport.run(["sh", "-c", claim.TAKE, "elat", "laptop", "1", str(claim.VOID_S)], 30).checked()
+    take_over(device)
     with pytest.raises(DeviceInUseError, match=r"^loop is in use from laptop; wait until"):
         failures(device, store)
     assert [path.name for path in loop.folder.iterdir()] == ["claim"]
-    transport.run(["sh", "-c", claim.GIVE_UP, "elat", "laptop", "1", "900"], 30).checked()
+    leave(device)
+    with place.open_program(device) as held:
+        held.ensure_held()
+        take_over(device)
+        with pytest.raises(DeviceInUseError, match="in use from laptop now"):
+            held.ensure_held()
+    leave(device)
     assert failures(device, store) == []
     assert not (loop.folder / "claim").exists()
 

@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from elat.cli.app import app
-from elat.core.errors import ConfigError, MeasurementError, UnavailableError
+from elat.core.errors import ConfigError, DeviceInUseError, MeasurementError, UnavailableError
 from elat.devices.device import find_device
 from elat.flows.measuring import Campaign, default_cache, evidence_of, measure_operators
 from elat.flows.profiling import ProfileOrder, profile_model
@@ -40,6 +40,7 @@ from elat.latency.store import open_store
 from elat.search.zoo.net_config import NetConfig, write_net_config
 
 from ..devices.phone.texts import write_cool_programs
+from .claims import take_over
 from .stand_ins import install_stand_in, missing_reason
 
 pytestmark = pytest.mark.skipif(missing_reason() is not None, reason=str(missing_reason()))
@@ -221,6 +222,18 @@ def test_a_longer_chain_takes_longer(device, tmp_path):
     with open_bench(card) as bench:
         short_ms, long_ms = ask_times_ms(paths, condition_of(card), bench=bench)
     assert 0 < short_ms < long_ms
+
+
+def test_a_phone_that_another_machine_took_over_is_profiled_no_more(device, loop_phone, tmp_path):
+    write_cool_programs(loop_phone.programs)
+    transport = {"serial": loop_phone.serial, "folder": str(loop_phone.root / "work")}
+    card = device(kind="android_adb", transport=transport)
+    condition = condition_of(card)
+    path = default_cache().artefact(CONV, condition).model_path
+    with open_bench(card) as bench:
+        take_over(card)
+        with pytest.raises(DeviceInUseError, match="in use from laptop now"):
+            ask_times_ms([path], condition, bench=bench)
 
 
 @pytest.mark.slow

@@ -29,12 +29,13 @@ from elat.latency.measure import Stage
 from elat.latency.operators import Operator
 from elat.latency.operators.conv import Conv
 from elat.latency.operators.sum import Sum
-from elat.latency.remote import claim
 from elat.latency.sample import Clock, Interval
 from elat.latency.store import MeasurementStore, open_store
+from elat.latency.tensorrt.trtexec.place import open_trtexec
 
 from ..latency.tensorrt.trtexec.fake_trtexec import COMPUTE_MS
 from ..latency.tensorrt.trtexec.installed import Installed
+from .claims import leave, take_over
 from .quick import QUICK
 
 OPERATORS: tuple[Operator, ...] = (
@@ -208,12 +209,18 @@ def test_a_board_on_which_another_machine_measures_is_left_alone(board, store, t
     transport = transport_to(device)
     # The run of the other machine, which must not be ended as if it were a leftover.
     transport.start("trtexec-job-0123456789abcdef", ["sleep", "300"])
-    transport.run(["sh", "-c", claim.TAKE, "elat", "laptop", "1", str(claim.VOID_S)], 30).checked()
+    take_over(device)
     with pytest.raises(DeviceInUseError, match=r"^loop-ssh is in use from laptop; wait until"):
         measured(device, store)
     assert trtexec.commands == []
     assert transport.poll("trtexec-job-0123456789abcdef").status is JobStatus.RUNNING
     transport.stop("trtexec-job-0123456789abcdef")
+    leave(device)
+    with open_trtexec(device) as place:
+        place.ensure_held()
+        take_over(device)
+        with pytest.raises(DeviceInUseError, match="in use from laptop now"):
+            place.ensure_held()
 
 
 def test_the_doctor_tries_the_program_where_it_is(board, trtexec):

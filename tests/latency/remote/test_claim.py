@@ -108,18 +108,37 @@ def test_where_time_is_not_told_it_is_respected(claims):
     assert claims.takes("bob") == (75, "ada")
 
 
-@pytest.mark.parametrize("left", ["nothing", "folder", "link"])
-def test_what_is_no_claim_is_replaced(claims, left, tmp_path_factory):
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    if left == "folder":
-        (claims.file / "x").mkdir(parents=True)
-    elif left == "link":
-        claims.file.symlink_to(elsewhere)
+def put(path, what, elsewhere):
+    """Have `what` at `path`, which nobody of elat puts there."""
+    if what == "folder":
+        (path / "x").mkdir(parents=True)
+    elif what == "link to a folder":
+        path.symlink_to(elsewhere)
+    elif what == "link to a file":
+        path.symlink_to(elsewhere / "file")
+    elif what == "pipe":
+        os.mkfifo(path)
     else:
-        claims.file.touch()
+        path.touch()
+
+
+@pytest.mark.parametrize("name", ["claim", "claim.new", "claim.busy"])
+@pytest.mark.parametrize(
+    "what", ["empty file", "folder", "link to a folder", "link to a file", "pipe"]
+)
+def test_what_is_no_claim_is_replaced_and_no_link_is_followed(tmp_path, name, what):
+    elsewhere, work = tmp_path / "elsewhere", tmp_path / "work"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text(f"{BOOT} {uptime_s()}\nada\n0\n")
+    work.mkdir()
+    put(work / name, what, elsewhere)
+    claims = Claims(["sh"], work)
     assert claims.takes("bob") == (0, "")
     assert claims.owner == "bob"
-    assert list(elsewhere.iterdir()) == []
+    assert claims.asks(claim.GIVE_UP, "bob") == (0, "")
+    assert list(work.iterdir()) == []
+    assert [path.name for path in elsewhere.iterdir()] == ["file"]
+    assert "ada" in (elsewhere / "file").read_text()
 
 
 def test_renewing_gives_another_while(claims):
@@ -144,7 +163,7 @@ def test_one_that_lost_it_has_it_again_or_is_told_who_has_it(claims):
 def test_an_earlier_process_of_its_owner_neither_renews_it_nor_gives_it_up(claims):
     claims.takes("ada", "new")
     text = claims.file.read_text()
-    assert claims.asks(claim.RENEW, "ada", "old") == (0, "")
+    assert claims.asks(claim.RENEW, "ada", "old") == (75, "ada")
     assert claims.asks(claim.GIVE_UP, "ada", "old") == (0, "")
     assert claims.file.read_text() == text
 
@@ -280,13 +299,21 @@ class TestDevices:
 
     def test_one_that_was_away_too_long_does_not_go_on(self, hold, tmp_path):
         file = tmp_path / "work" / "claim"
-        with hold(renew_s=0.05) as held:
+        with hold() as held:
             place = Claimed(("true",), held)
             place.ensure_held()
             file.write_text(f"{BOOT} {uptime_s()}\nlaptop\n1\n")
             with pytest.raises(DeviceInUseError, match=r"^pi5 was out of .* from laptop now\."):
-                assert not eventually(place.ensure_held, 10)
+                place.ensure_held()
         assert "laptop" in file.read_text()
+
+    def test_one_that_is_away_is_left_to_whoever_asks_it_next(self, hold, monkeypatch):
+        def away(*_: object, **__: object) -> Finished:
+            raise DeviceOfflineError("off")
+
+        with hold() as held:
+            monkeypatch.setattr(Transport, "run", away)
+            held.check()
 
     def test_a_device_that_is_gone_at_the_end_hides_nothing(self, hold, monkeypatch):
         run = Transport.run
@@ -311,5 +338,6 @@ class TestDevices:
             {"schema": 1, "id": "here", "kind": "local_cpu", "runtime": {"name": "tflite"}},
             "the card",
         )
-        with claimed(here, transport, Patience("here", lambda _: None)):
+        with claimed(here, transport, Patience("here", lambda _: None)) as held:
+            held.check()
             assert not (tmp_path / "work" / "claim").exists()
