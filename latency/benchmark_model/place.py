@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from ...core.config import parse
 from ...core.errors import TransportError, UnavailableError
 from ...devices.device import Device, card_of
-from ...devices.lock import device_lock
 from ...devices.programs import program_file, program_sha256
-from ...devices.reach import transport_to, way_to
 from ...devices.transports import Transport
 from ..condition import runtime_section
 from ..launcher import default_command
 from ..place import Place
-from ..remote.claim import Claim, Claimed, claimed
+from ..remote.claim import Claimed, Hold, hold
 from ..remote.patience import Patience
 from . import scripts
 from .options import BenchmarkModelOptions, flags_needed
@@ -89,17 +87,14 @@ def flags_of(transport: Transport, patience: Patience, program: str) -> frozense
 
 
 @dataclass(frozen=True)
-class Held:
+class Held(Hold):
     """A device that is held for this process alone, with the program on it.
 
     Attributes:
         program: Below the work folder.
     """
 
-    transport: Transport
-    patience: Patience
     program: str
-    claim: Claim
 
 
 @contextmanager
@@ -113,15 +108,9 @@ def held(device: Device, *, sleep: Callable[[float], None] = time.sleep) -> Iter
         TransportError: The device does not answer, another process or machine measures on it, or
             it has no room.
     """
-    transport = transport_to(device)
-    with device_lock(way_to(device)):
-        try:
-            patience = Patience(device.id, sleep)
-            with claimed(device, transport, patience) as claim:
-                program = bring_program(device, transport, patience)
-                yield Held(transport, patience, program, claim)
-        finally:
-            transport.close()
+    with hold(device, sleep) as found:
+        program = bring_program(device, found.transport, found.patience)
+        yield Held(found.transport, found.patience, found.claim, program)
 
 
 @contextmanager

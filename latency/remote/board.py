@@ -15,9 +15,6 @@ from typing import Any
 from ...core.errors import DeviceInUseError, MeasurementError, TransportError, UnavailableError
 from ...devices.device import Device, Ssh, card_there
 from ...devices.host import host_identity
-from ...devices.lock import device_lock
-from ...devices.reach import transport_to, way_to
-from ...devices.transports import Transport
 from ..condition import Condition
 from ..launcher import RUN_TIMEOUT, WorkerLostError
 from ..place import Loss, Place
@@ -25,10 +22,9 @@ from ..runtimes import runtimes
 from . import lent
 from .brought import ASK_S, Brought
 from .bundle import FOLDER, content_key, pack
-from .claim import Claim, claimed
+from .claim import Hold, hold
 from .conditions import note_condition
 from .far import IN_USE
-from .patience import Patience
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """A file of the board that says something else after each start (random(4))."""
@@ -49,24 +45,15 @@ class Board(Place):
     Args:
         device: Its card.
         settings: The section `ssh` of it.
-        transport: The way to it.
-        patience: Decides how often it is asked again.
-        claim: What holds it among all machines.
+        held: The board, held for this process.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        settings: Ssh,
-        transport: Transport,
-        patience: Patience,
-        claim: Claim,
-    ) -> None:
+    def __init__(self, device: Device, settings: Ssh, held: Hold) -> None:
         self._device = device
-        self._transport = transport
-        self._patience = patience
-        self.claim = claim
-        self._elat = Brought(device, settings, transport, patience)
+        self._transport = held.transport
+        self._patience = held.patience
+        self._claim = held.claim
+        self._elat = Brought(device, settings, held.transport, held.patience)
         self._keys: dict[Path, str] = {}
         self._losses = self._restarts = 0
         self._worker = self._boot = ""
@@ -129,7 +116,7 @@ class Board(Place):
                 self._transport.run(self._elat.words("drop", bundle.name), ASK_S)
 
     def ensure_held(self) -> None:
-        self.claim.check()
+        self._claim.check()
 
     def bring(self, folders: Sequence[Path]) -> None:
         self._keys |= {folder: content_key(folder) for folder in folders}
@@ -237,14 +224,8 @@ def open_board(
     settings = device.ssh
     if settings is None:
         raise UnavailableError(f"{device.id} is not reached by ssh: its card has no section ssh.")
-    transport = transport_to(device)
-    with device_lock(way_to(device)):
-        try:
-            patience = Patience(device.id, sleep)
-            with claimed(device, transport, patience) as claim:
-                board = Board(device, settings, transport, patience, claim)
-                found = board.prepare()
-                note_condition(device, found, condition)
-                yield board
-        finally:
-            transport.close()
+    with hold(device, sleep) as held:
+        board = Board(device, settings, held)
+        found = board.prepare()
+        note_condition(device, found, condition)
+        yield board

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from ...core.errors import DeviceInUseError, UnavailableError
 from ...devices.device import Device, DeviceKind
 from ...devices.host import host_identity
-from ...devices.reach import way_to
+from ...devices.lock import device_lock
+from ...devices.reach import transport_to, way_to
 from ...devices.transports import Transport
 from ..place import Here
 from .patience import Patience
@@ -212,6 +213,43 @@ def claimed(
         is_over.set()
         renewing.join(_LAST_S)
         claim.give_up()
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A device that this process alone uses, among all users and machines.
+
+    Attributes:
+        transport: To the device.
+        patience: Decides how often it is asked again.
+        claim: What holds it among all machines.
+    """
+
+    transport: Transport
+    patience: Patience
+    claim: Claim
+
+
+@contextmanager
+def hold(device: Device, sleep: Callable[[float], None]) -> Iterator[Hold]:
+    """Hold `device` among all users of this machine, and among all machines.
+
+    Args:
+        device: Its card.
+        sleep: Waits for seconds.
+
+    Raises:
+        DeviceInUseError: Another process or machine measures on it.
+        TransportError: It does not answer, or has no room.
+    """
+    transport = transport_to(device)
+    with device_lock(way_to(device)):
+        try:
+            patience = Patience(device.id, sleep)
+            with claimed(device, transport, patience) as claim:
+                yield Hold(transport, patience, claim)
+        finally:
+            transport.close()
 
 
 def _name(said: str) -> str:

@@ -43,7 +43,7 @@ from elat.latency.remote.board import Board, open_board
 from elat.latency.remote.doctor import examine_board
 from elat.latency.store import MeasurementStore, open_store
 
-from .claims import leave, take_over
+from .claims import check_that_losing_it_is_noticed, leave, take_over
 from .quick import QUICK
 
 OPERATORS = tuple(Conv(3, 4 + 4 * n, resolution=8, kernel=3) for n in range(4))
@@ -165,10 +165,7 @@ def test_a_board_that_another_machine_holds_is_left_alone_also_between_groups(lo
     assert [path.name for path in loop.folder.iterdir()] == ["claim"]
     leave(device)
     with open_board(device) as board:
-        board.ensure_held()
-        take_over(device)
-        with pytest.raises(DeviceInUseError, match="in use from laptop now"):
-            board.ensure_held()
+        check_that_losing_it_is_noticed(board, device)
     assert "laptop" in (loop.folder / "claim").read_text()
 
 

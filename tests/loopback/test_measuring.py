@@ -45,7 +45,7 @@ from elat.latency.table import read_table
 
 from ..devices.phone.texts import write_cool_programs
 from . import sshd
-from .claims import leave, take_over
+from .claims import check_that_losing_it_is_noticed, leave, take_over
 from .plugging import plug_in
 from .quick import QUICK
 from .stand_ins import install_stand_in, missing_reason
@@ -167,10 +167,7 @@ def test_a_device_on_which_another_machine_measures_is_left_alone(request, way, 
     assert [path.name for path in loop.folder.iterdir()] == ["claim"]
     leave(device)
     with place.open_program(device) as held:
-        held.ensure_held()
-        take_over(device)
-        with pytest.raises(DeviceInUseError, match="in use from laptop now"):
-            held.ensure_held()
+        check_that_losing_it_is_noticed(held, device)
     leave(device)
     assert failures(device, store) == []
     assert not (loop.folder / "claim").exists()

@@ -35,7 +35,7 @@ from elat.latency.tensorrt.trtexec.place import open_trtexec
 
 from ..latency.tensorrt.trtexec.fake_trtexec import COMPUTE_MS
 from ..latency.tensorrt.trtexec.installed import Installed
-from .claims import leave, take_over
+from .claims import check_that_losing_it_is_noticed, leave, take_over
 from .quick import QUICK
 
 OPERATORS: tuple[Operator, ...] = (
@@ -217,10 +217,7 @@ def test_a_board_on_which_another_machine_measures_is_left_alone(board, store, t
     transport.stop("trtexec-job-0123456789abcdef")
     leave(device)
     with open_trtexec(device) as place:
-        place.ensure_held()
-        take_over(device)
-        with pytest.raises(DeviceInUseError, match="in use from laptop now"):
-            place.ensure_held()
+        check_that_losing_it_is_noticed(place, device)
 
 
 def test_the_doctor_tries_the_program_where_it_is(board, trtexec):

@@ -9,14 +9,11 @@ from contextlib import contextmanager
 
 from ....core.config import parse
 from ....devices.device import Device, card_of
-from ....devices.lock import device_lock
-from ....devices.reach import transport_to, way_to
 from ...condition import Condition, runtime_section
 from ...launcher import default_command
 from ...place import Place
-from ...remote.claim import Claimed, claimed
+from ...remote.claim import Claimed, hold
 from ...remote.conditions import note_condition
-from ...remote.patience import Patience
 from .command import TrtexecOptions
 from .work_folder import find_far_trtexec
 
@@ -41,14 +38,8 @@ def open_trtexec(
         MeasurementError: Its condition is another one.
     """
     options = parse(TrtexecOptions, dict(runtime_section(device).options), "trtexec options")
-    transport = transport_to(device)
-    with device_lock(way_to(device)):
-        try:
-            patience = Patience(device.id, sleep)
-            with claimed(device, transport, patience) as claim:
-                tool = find_far_trtexec(transport, patience, options.path)
-                note_condition(device, Condition.of_version(device, str(tool)), condition)
-                worker = default_command("tensorrt.trtexec.far_worker")
-                yield Claimed((*worker, json.dumps(card_of(device))), claim)
-        finally:
-            transport.close()
+    with hold(device, sleep) as held:
+        tool = find_far_trtexec(held.transport, held.patience, options.path)
+        note_condition(device, Condition.of_version(device, str(tool)), condition)
+        words = (*default_command("tensorrt.trtexec.far_worker"), json.dumps(card_of(device)))
+        yield Claimed(words, held.claim)
